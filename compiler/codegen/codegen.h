@@ -1,0 +1,53 @@
+// Code generation: IR after the memory pass -> LLVM module -> object code. The only folders that include llvm-c are
+// this one and jit/; their types stay out of this header.
+//
+// In: a verified module in which every array operation that uses up its operand finds it dead (opt/memory.c), no DCALL.
+// Out: machine code. Each exported function `f` becomes the symbol `dp.f` in the slot convention of dprt.h; a program's
+// main also becomes C's `main` when an executable is made.
+#ifndef DP_CODEGEN_H
+#define DP_CODEGEN_H
+
+#include "ir/ir.h"
+
+typedef struct CgOptions {
+  int opt_level;       // 0..3
+  const char *cpu;     // "native", "x86-64-v3", ... as LLVM names them
+  bool strict_fp;      // no contraction, no reassociation
+  bool precise_math;   // 1-ULP elementary functions
+  bool debug_info;     // line tables through DIBuilder
+} CgOptions;
+
+// How the program's main is called: its options, with defaults.
+typedef struct CgMainParam {
+  const char *name, *help; // help may be NULL
+  IrElem elem;             // bool, int, f32, f64, string
+  bool has_default;
+  union {
+    int64_t i;
+    double f;
+    const char *s;
+  } def;
+} CgMainParam;
+
+typedef struct CgMain {
+  Name func;               // exported function in the module
+  const CgMainParam *params;
+  int n_params;
+  const char *program;     // name for the usage text
+} CgMain;
+
+typedef struct CgModule CgModule; // an LLVM module with its context and target machine
+
+// NULL and *why (owned by the arena) if LLVM refuses (unknown cpu, a module that does not verify: our bug).
+CgModule *cg_module(Arena *a, const IrModule *m, const CgOptions *opt, const CgMain *main, const char **why);
+bool cg_optimize(CgModule *cg, const char **why); // LLVM's passes for the level
+const char *cg_print_llvm(Arena *a, CgModule *cg);
+const char *cg_print_asm(Arena *a, CgModule *cg, const char **why);
+const void *cg_object(Arena *a, CgModule *cg, size_t *len, const char **why); // ELF relocatable
+void cg_free(CgModule *cg);
+
+// For jit/: the LLVMOrcThreadSafeContextRef and LLVMModuleRef, as void * to keep llvm-c out of here; ownership moves.
+void cg_release(CgModule *cg, void **thread_safe_context, void **module);
+const char *cg_export_symbol(Arena *a, Name func); // "dp.f"
+
+#endif
