@@ -84,8 +84,6 @@ double dprt_parse_f64(const dprt_ctx *ctx, const char *s, const char **end); // 
 
 // ---- context.c -----------------------------------------------------------------------------------------------
 void dprt_write(dprt_ctx *ctx, const char *text, size_t n);    // where print goes
-void dprt_progress(dprt_ctx *ctx, const char *text, size_t n); // where the progress display goes
-bool dprt_progress_is_terminal(const dprt_ctx *ctx);
 
 // ---- file.c --------------------------------------------------------------------------------------------------
 // A file written beside its name and renamed over it by commit, so that nobody ever sees half of it. Errors are

@@ -60,7 +60,9 @@ DPRT_API void dprt_ctx_free(dprt_ctx *ctx);               // frees every live bl
 // Progress text, through the hook or to standard error; and whether it is redrawn in place (the hook's word, or isatty).
 DPRT_API void dprt_progress_write(dprt_ctx *ctx, const char *text, size_t n);
 DPRT_API bool dprt_progress_is_terminal(const dprt_ctx *ctx);
-DPRT_API void dprt_memory_limit(dprt_ctx *ctx, int64_t bytes); // 0: none; an allocation past it fails as DPRT_MEMORY
+// An allocation that would take the live bytes past the limit fails as DPRT_MEMORY. 0: no limit. Without a call, the
+// limit is the memory of the machine or of its control group.
+DPRT_API void dprt_memory_limit(dprt_ctx *ctx, int64_t bytes);
 
 // A block of elem_bytes * n0 * n1 * n2 * n3 bytes (pass 1 for unused sizes), 64-byte aligned, not cleared. NULL with
 // the context's error set when a size is negative, the product overflows or memory is exhausted. Small blocks come from
@@ -70,6 +72,7 @@ DPRT_API void dprt_free(dprt_ctx *ctx, void *block); // NULL is fine
 // A block with room for at least `count` elements that starts with the old block's content (len elements), which is
 // freed; grows geometrically. NULL as for dprt_alloc (the old block stays).
 DPRT_API void *dprt_grow(dprt_ctx *ctx, void *block, int64_t elem_bytes, int64_t len, int64_t count);
+DPRT_API int64_t dprt_room(const void *block); // how many bytes a block has room for; 0 for NULL
 // Everything allocated after a mark can be given back at once: how an error leaves no leak behind.
 DPRT_API uint64_t dprt_mark(dprt_ctx *ctx);
 DPRT_API void dprt_release(dprt_ctx *ctx, uint64_t mark);
@@ -128,17 +131,24 @@ DPRT_API uintptr_t dprt_stack_limit(dprt_ctx *ctx);
 // ---- text.c: print and string interpolation ------------------------------------------------------------------
 // Compiled code builds a text piece by piece; end returns it, owned by the context until the outermost call returns.
 // spec is the part after ':' in "{x:.6}" ("" for none; a bad one is a compile-time error, so it is valid here):
-// [0][width][.precision][f|e|g]; without a precision a float prints as its shortest exact form.
+// [0][width][.precision][f|e|g]; without a precision a float prints as its shortest exact form, without a letter the
+// precision counts decimals (significant digits from 1e16 on). An int with a precision or a letter prints as a float.
 DPRT_API void dprt_text_begin(dprt_ctx *ctx);
 DPRT_API void dprt_text_str(dprt_ctx *ctx, const char *s);
 DPRT_API void dprt_text_bool(dprt_ctx *ctx, bool v);
 DPRT_API void dprt_text_i64(dprt_ctx *ctx, int64_t v, const char *spec);
 DPRT_API void dprt_text_f64(dprt_ctx *ctx, double v, const char *spec);
 DPRT_API void dprt_text_f32(dprt_ctx *ctx, float v, const char *spec);
-// [1.0, 2.0]; nested brackets by rank; long axes are elided as [a, b, c, ..., x, y, z].
+// [1.0, 2.0]; nested brackets by rank, a row to a line when one line would be too long; beyond 200 elements long axes are
+// elided as [a, b, c, ..., x, y, z].
 DPRT_API void dprt_text_array(dprt_ctx *ctx, int32_t elem, int32_t rank, const void *data, const int64_t *sizes, const char *spec);
 DPRT_API const char *dprt_text_end(dprt_ctx *ctx);
+// Instead of end, for print("..."): writes the text and a newline through the hook and keeps nothing, so that a loop
+// that prints needs no memory.
+DPRT_API void dprt_text_print(dprt_ctx *ctx);
 DPRT_API void dprt_print(dprt_ctx *ctx, const char *s); // writes s and a newline through the hook
+// Forgets every text that ended, and any left unfinished by an error: the outermost caller, when a call has returned.
+DPRT_API void dprt_text_release(dprt_ctx *ctx);
 
 // ---- rng.c: counter-based random numbers (Philox 4x32-10 of Random123) ------------------------------------------
 // Element i of the stream (key, counter) is a pure function of (key, counter + i): the same at any lane count or order.
