@@ -71,7 +71,7 @@ DPRT_API int32_t dprt_schedule_check(dprt_ctx *ctx, const double *schedule); // 
 // (radam), Chen 2023 (lion), Nocedal and Wright 2006, algorithms 7.4, 3.5 and 3.6 (lbfgs).
 typedef enum dprt_optimizer_kind {
 #define OPTIMIZER(KIND, name, states, lr, beta1, beta2, eps, decay, extra, styles) DPRT_##KIND,
-#include "../../optimizers.def"
+#include "optimizers.def"
 #undef OPTIMIZER
   DPRT_OPTIMIZER_KINDS,
 } dprt_optimizer_kind;
