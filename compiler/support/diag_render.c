@@ -123,7 +123,7 @@ static void add_prose(StrBuf *out, const char *s, int indent) {
 // ---- one line of source ---------------------------------------------------------------------------------------
 
 typedef struct Mark {
-  const Source *file;
+  unsigned file;     // its index; 0: already shown
   int line;          // from 0
   uint32_t from, to; // bytes of the file, within the line; equal for a place between characters
   bool primary;
@@ -140,7 +140,7 @@ static uint32_t line_end(const Source *f, int line) {
 
 static int column_of(const char *text, size_t len, size_t at) {
   int col = 0;
-  for (size_t i = 0; i < len && i < at;) {
+  for (size_t i = 0; i < len && i < at && col < INT32_MAX - 2 * TAB_WIDTH;) {
     Glyph g = glyph_at(text + i, len - i);
     i += (size_t)g.bytes;
     col += g.width;
@@ -329,16 +329,10 @@ typedef struct Marks {
   int n;
 } Marks;
 
-static int line_of(const Source *f, uint32_t off) {
-  int lo = 0, hi = f->n_lines - 1;
-  while (lo < hi) {
-    int mid = lo + (hi - lo + 1) / 2;
-    if (f->line_starts[mid] <= off)
-      lo = mid;
-    else
-      hi = mid - 1;
-  }
-  return lo;
+static int line_of(const Sources *sources, Loc loc, uint32_t off) {
+  int line, col;
+  sources_line_col(sources, (Loc){loc.file, 0, off}, &line, &col);
+  return line - 1;
 }
 
 static uint32_t clamp(uint32_t x, uint32_t lo, uint32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
@@ -349,17 +343,24 @@ static void collect_span(const Sources *sources, Marks *marks, const DiagSpan *s
   if (!f || marks->n + 2 > 2 * VIEW_SPANS) return;
   uint32_t from = clamp(span->loc.off, 0, (uint32_t)f->len);
   uint32_t to = clamp(span->loc.len, 0, (uint32_t)f->len - from) + from;
-  int first = line_of(f, from), last = line_of(f, to > from ? to - 1 : to);
+  int first = line_of(sources, span->loc, from);
+  int last = line_of(sources, span->loc, to > from ? to - 1 : to);
   uint32_t end = line_end(f, first);
-  Mark m = {f, first, clamp(from, 0, end), clamp(to, from < end ? from : end, end), primary, span->label,
-            0, 0};
+  Mark m = {span->loc.file,
+            first,
+            clamp(from, 0, end),
+            clamp(to, from < end ? from : end, end),
+            primary,
+            span->label,
+            0,
+            0};
   if (last > first) {
     m.label = NULL;
     marks->at[marks->n++] = m;
     uint32_t start = f->line_starts[last];
     end = line_end(f, last);
     while (start < end && (f->text[start] == ' ' || f->text[start] == '\t')) start++;
-    m = (Mark){f, last, start, clamp(to, start, end), primary, span->label, 0, 0};
+    m = (Mark){span->loc.file, last, start, clamp(to, start, end), primary, span->label, 0, 0};
   }
   marks->at[marks->n++] = m;
 }
@@ -391,18 +392,21 @@ static void add_arrow(Render *r, const Source *f, Loc loc, const char *arrow) {
 // The primary file first, then the others in the order in which they are mentioned.
 static void add_places(Render *r, Marks *marks) {
   for (int i = 0; i < marks->n; i++) {
-    const Source *f = marks->at[i].file;
-    if (!f) continue;
-    Marks here = {.n = 0};
     Mark lead = marks->at[i];
+    if (!lead.file) continue;
+    Marks here = {.n = 0};
     for (int j = i; j < marks->n; j++) {
-      if (marks->at[j].file != f) continue;
+      if (marks->at[j].file != lead.file) continue;
       here.at[here.n++] = marks->at[j];
-      marks->at[j].file = NULL;
+      marks->at[j].file = 0;
     }
-    uint32_t index = 1;
-    while (r->sources->files.data[index - 1] != f) index++;
-    add_arrow(r, f, (Loc){index & 0xFFF, 0, lead.from}, i == 0 ? "-->" : ":::");
+    Loc loc = {lead.file & 0xFFF, 0, lead.from};
+    const Source *f = sources_get(r->sources, loc);
+    if (i > 0) {
+      add_gutter(r, 0);
+      sb_addc(r->out, '\n');
+    }
+    add_arrow(r, f, loc, i == 0 ? "-->" : ":::");
     add_file(r, f, here.at, here.n);
   }
 }
@@ -424,7 +428,7 @@ static void add_fix(Render *r, const Diag *g) {
   if (!f || !g->replace) return;
   uint32_t from = clamp(g->primary.loc.off, 0, (uint32_t)f->len);
   uint32_t to = clamp(g->primary.loc.len, 0, (uint32_t)f->len - from) + from;
-  int first = line_of(f, from), last = line_of(f, to);
+  int first = line_of(r->sources, g->primary.loc, from), last = line_of(r->sources, g->primary.loc, to);
   uint32_t start = f->line_starts[first], end = line_end(f, last);
   StrBuf text;
   sb_init(&text, r->arena);
@@ -488,7 +492,7 @@ void diag_render_one(const Diags *d, const Diag *g, StrBuf *out, bool color) {
   Render r = render_for(d, g, out, color, &marks);
   add_header(&r, g);
   add_places(&r, &marks);
-  if (marks.n && (g->notes.len || g->help)) {
+  if (marks.n && (g->notes.len || g->help || g->replace)) {
     add_gutter(&r, 0);
     sb_addc(out, '\n');
   }
@@ -496,7 +500,7 @@ void diag_render_one(const Diags *d, const Diag *g, StrBuf *out, bool color) {
   if (g->help)
     add_footer(&r, "help", r.style.help, g->help);
   else if (g->replace && marks.n)
-    add_footer(&r, "help", r.style.help, "write it like this");
+    add_footer(&r, "help", r.style.help, *g->replace ? "write it like this" : "leave this out");
   add_fix(&r, g);
 }
 
