@@ -21,7 +21,7 @@ mapfile -t all < <(find compiler runtime -name '*.[ch]' -o -path 'compiler/*' -n
 forbid "a library does not end the process or write to stderr; only compiler/driver/main.c does" \
   '(^|[^_[:alnum:]>.])(exit|_exit|abort|perror)[[:space:]]*\(|[^_[:alnum:]"]stderr[^_[:alnum:]"]' "${compiler[@]}"
 forbid "never an assert on what a user can write; static_assert is fine" '(^|[^_[:alnum:]])assert[[:space:]]*\(.*;' "${compiler[@]}"
-forbid "finish it, or report what is not supported as a diagnostic" '(TODO|FIXME|XXX)([^[:alnum:]]|$)' "${all[@]}"
+forbid "finish it, or report what is not supported as a diagnostic" '(TO[D]O|FIXM[E]|XX[X])([^[:alnum:]]|$)' "${all[@]}"
 forbid "headers use include guards" '#[[:space:]]*pragma[[:space:]]+once' "${all[@]}"
 [ $bad -eq 0 ] && echo "the house rules hold"
 exit $bad
