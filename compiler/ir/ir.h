@@ -261,6 +261,7 @@ typedef struct IrMap {
   int n;
 } IrMap;
 
+// When both are one function (unrolling, say), every value that is there already starts out mapped to itself.
 IrMap ir_map_new(Arena *scratch, const IrFunc *from, IrFunc *to);
 static inline IrVal ir_mapped(const IrMap *m, IrVal v) { return v ? m->vals[v] : 0; }
 static inline void ir_map_set(IrMap *m, IrVal from, IrVal to) { m->vals[from] = to; }

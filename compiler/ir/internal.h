@@ -1,0 +1,53 @@
+// What the files of this folder share and nobody else needs.
+#ifndef DP_IR_INTERNAL_H
+#define DP_IR_INTERNAL_H
+
+#include "ir/ir.h"
+
+// ---- types.c: what the TYPE column means ---------------------------------------------------------------------
+
+// The result of an operation as it follows from its operands.
+typedef struct IrInfer {
+  const IrFunc *func;
+  IrOpKind kind;
+  int64_t attr; // MATMUL: which operands are transposed
+  const IrVal *args;
+  int n;
+  bool known; // out: type and dims below follow from the operands
+  IrType type;
+  IrVal dims[IR_MAX_RANK];
+} IrInfer;
+
+// Fills in the result and returns what is wrong with the operands, or NULL. Takes any operands, wild ones included.
+const char *ir_infer(IrInfer *q);
+const char *ir_elem_text(IrElem e);
+
+// ---- build.c ---------------------------------------------------------------------------------------------------
+
+IrRegion *ir_region_new(IrFunc *f, IrRegion *outer, IrOp *owner);
+IrVal ir_value_new(IrFunc *f, IrType type, const IrVal *dims, IrOp *def, IrRegion *region, int index);
+IrVal ir_region_arg(IrFunc *f, IrRegion *r, IrType type, const IrVal *dims);
+IrOp *ir_op_new(IrBuilder *b, IrOpKind k, const IrVal *args, int n, int n_regions);
+const IrVal *ir_dims_copy(IrFunc *f, const IrVal *dims, int rank);
+
+// ---- names.c: a table from interned names to numbers -----------------------------------------------------------
+
+typedef struct NameMap {
+  Arena *arena;
+  Name *keys;
+  uint32_t *vals;
+  uint32_t cap, len; // cap is a power of two
+} NameMap;
+
+void name_map_init(NameMap *m, Arena *a);
+uint32_t *name_map_find(const NameMap *m, Name key); // NULL if it is not there
+void name_map_put(NameMap *m, Name key, uint32_t val);
+
+// ---- print.c -----------------------------------------------------------------------------------------------------
+
+// One operation as a line (the head only, where it holds regions), and one value, for messages. Both cope with
+// malformed functions.
+void ir_print_op(const IrFunc *f, const IrOp *op, StrBuf *out);
+void ir_print_type(const IrFunc *f, IrType t, StrBuf *out); // without sizes: f64[_]
+
+#endif
