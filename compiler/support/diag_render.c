@@ -504,20 +504,19 @@ void diag_render_one(const Diags *d, const Diag *g, StrBuf *out, bool color) {
   add_fix(&r, g);
 }
 
-static void add_count(StrBuf *out, int n, const char *what) {
-  sb_addf(out, "%d %s%s", n, what, n == 1 ? "" : "s");
+static void add_rest(StrBuf *out, int hidden, const char *what) {
+  if (hidden > 0) sb_addf(out, "and %d more %s%s not shown\n", hidden, what, hidden == 1 ? "" : "s");
 }
 
 void diags_render(const Diags *d, StrBuf *out, bool color) {
-  int errors = 0;
+  int errors = 0, warnings = 0;
   for (int i = 0; i < d->list.len; i++) {
-    errors += d->list.data[i]->severity == SEV_ERROR;
-    diag_render_one(d, d->list.data[i], out, color);
+    const Diag *g = d->list.data[i];
+    errors += g->severity == SEV_ERROR;
+    warnings += g->severity == SEV_WARNING;
+    diag_render_one(d, g, out, color);
     sb_addc(out, '\n');
   }
-  if (errors < d->n_errors) {
-    sb_add(out, "and ");
-    add_count(out, d->n_errors - errors, "more error");
-    sb_add(out, " not shown\n");
-  }
+  add_rest(out, d->n_errors - errors, "error");
+  add_rest(out, d->n_warnings - warnings, "warning");
 }

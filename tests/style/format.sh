@@ -5,9 +5,8 @@ cd "$(dirname "$0")/../.." || exit 2
 format=${CLANG_FORMAT:-clang-format-19}
 command -v "$format" >/dev/null || { echo "$format is missing: apt-get install clang-format-19" && exit 1; }
 mapfile -t files < <(find compiler runtime tests samples -name '*.[ch]' | sort)
-if "$format" --dry-run -Werror "${files[@]}"; then
-  echo "${#files[@]} files are formatted"
-else
-  echo "run ./dev format"
-  exit 1
-fi
+bad=$(for file in "${files[@]}"; do "$format" --dry-run -Werror "$file" 2>/dev/null || echo "$file"; done)
+[ -z "$bad" ] && echo "${#files[@]} files are formatted" && exit 0
+echo "not as clang-format would write them (./dev format does):"
+echo "$bad"
+exit 1
