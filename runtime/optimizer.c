@@ -17,7 +17,7 @@ typedef struct Kind {
 } Kind;
 
 static const Kind kinds[DPRT_OPTIMIZER_KINDS] = {
-#define OPTIMIZER(KIND, name, states, lr, beta1, beta2, eps, decay, extra, styles)                                    \
+#define OPTIMIZER(KIND, name, states, lr, beta1, beta2, eps, decay, extra, styles)                           \
   [DPRT_##KIND] = {#name, states, lr, beta1, beta2, eps, decay, extra, styles},
 #include "dp/optimizers.def"
 #undef OPTIMIZER
@@ -46,20 +46,16 @@ static double sum_squares(const double *v, int64_t n, double scale) {
 
 double dprt_norm2(const double *v, int64_t n) {
   double s = sum_squares(v, n, 1.0);
-  if (s > 1e-280 && s < 1e300)
-    return sqrt(s);
+  if (s > 1e-280 && s < 1e300) return sqrt(s);
   double largest = 0.0;
   for (int64_t i = 0; i < n; i++) {
     double a = fabs(v[i]);
-    if (!(a <= largest))
-      largest = a; // NaN too
+    if (!(a <= largest)) largest = a; // NaN too
   }
-  if (largest == 0.0 || !isfinite(largest))
-    return largest;
+  if (largest == 0.0 || !isfinite(largest)) return largest;
   int exponent;
   frexp(largest, &exponent);
-  if (exponent < -1000)
-    exponent = -1000; // 2^-exponent must be finite
+  if (exponent < -1000) exponent = -1000; // 2^-exponent must be finite
   return ldexp(sqrt(sum_squares(v, n, ldexp(1.0, -exponent))), exponent);
 }
 
@@ -67,13 +63,10 @@ bool dprt_all_finite(const double *v, int64_t n) {
   double lane[LANES] = {0};
   int64_t i = 0;
   for (; i + LANES <= n; i += LANES)
-    for (int l = 0; l < LANES; l++)
-      lane[l] += v[i + l] * 0.0; // 0, or NaN for ever
-  for (int l = 0; i < n; i++, l++)
-    lane[l] += v[i] * 0.0;
+    for (int l = 0; l < LANES; l++) lane[l] += v[i + l] * 0.0; // 0, or NaN for ever
+  for (int l = 0; i < n; i++, l++) lane[l] += v[i] * 0.0;
   double sum = 0.0;
-  for (int l = 0; l < LANES; l++)
-    sum += lane[l];
+  for (int l = 0; l < LANES; l++) sum += lane[l];
   return sum == 0.0;
 }
 
@@ -88,12 +81,12 @@ typedef struct Step {
 
 static void rule_sgd(const Step *p, double *restrict w, const double *restrict g, int64_t n) {
   const double a = p->a, k = p->k;
-  for (int64_t i = 0; i < n; i++)
-    w[i] -= a * (k * g[i]);
+  for (int64_t i = 0; i < n; i++) w[i] -= a * (k * g[i]);
 }
 
 // m = beta m - b g;  w += a m
-static void rule_momentum(const Step *p, double *restrict w, const double *restrict g, double *restrict m, int64_t n) {
+static void rule_momentum(const Step *p, double *restrict w, const double *restrict g, double *restrict m,
+                          int64_t n) {
   const double a = p->a, b = p->b, k = p->k, beta = p->beta1;
   for (int64_t i = 0; i < n; i++) {
     m[i] = beta * m[i] - b * (k * g[i]);
@@ -102,7 +95,8 @@ static void rule_momentum(const Step *p, double *restrict w, const double *restr
 }
 
 // m = beta m + b g;  w -= a (b g + beta m)
-static void rule_nesterov(const Step *p, double *restrict w, const double *restrict g, double *restrict m, int64_t n) {
+static void rule_nesterov(const Step *p, double *restrict w, const double *restrict g, double *restrict m,
+                          int64_t n) {
   const double a = p->a, b = p->b, k = p->k, beta = p->beta1;
   for (int64_t i = 0; i < n; i++) {
     double x = b * (k * g[i]);
@@ -111,8 +105,8 @@ static void rule_nesterov(const Step *p, double *restrict w, const double *restr
   }
 }
 
-static void rule_adagrad(const Step *p, double *restrict w, const double *restrict g, double *restrict s, int64_t n,
-                         bool inside) {
+static void rule_adagrad(const Step *p, double *restrict w, const double *restrict g, double *restrict s,
+                         int64_t n, bool inside) {
   const double a = p->a, k = p->k, eps = p->eps;
   const double in = inside ? eps : 0.0, out = inside ? 0.0 : eps;
   for (int64_t i = 0; i < n; i++) {
@@ -134,8 +128,8 @@ static void rule_adadelta(const Step *p, double *restrict w, const double *restr
   }
 }
 
-static void rule_rmsprop(const Step *p, double *restrict w, const double *restrict g, double *restrict v, int64_t n,
-                         bool inside) {
+static void rule_rmsprop(const Step *p, double *restrict w, const double *restrict g, double *restrict v,
+                         int64_t n, bool inside) {
   const double a = p->a, k = p->k, beta = p->beta2, rest = 1.0 - p->beta2, eps = p->eps;
   const double in = inside ? eps : 0.0, out = inside ? 0.0 : eps;
   for (int64_t i = 0; i < n; i++) {
@@ -187,7 +181,8 @@ static void rule_unrectified(const Step *p, double *restrict w, const double *re
   }
 }
 
-static void rule_lion(const Step *p, double *restrict w, const double *restrict g, double *restrict m, int64_t n) {
+static void rule_lion(const Step *p, double *restrict w, const double *restrict g, double *restrict m,
+                      int64_t n) {
   const double a = p->a, k = p->k, before = p->before;
   const double beta1 = p->beta1, rest1 = 1.0 - p->beta1, beta2 = p->beta2, rest2 = 1.0 - p->beta2;
   for (int64_t i = 0; i < n; i++) {
@@ -211,8 +206,7 @@ static double rectification(double beta2, double t, bool optax) {
   long double unbias2 = unbias(beta2, t);
   long double limit = 2.0L / (1.0L - beta2) - 1.0L;
   long double r = limit - 2.0L * t * (1.0L - unbias2) / unbias2;
-  if (!(r > 5.0L || (optax && r == 5.0L)))
-    return 0.0;
+  if (!(r > 5.0L || (optax && r == 5.0L))) return 0.0;
   return (double)sqrtl((r - 4.0L) * (r - 2.0L) * limit / ((limit - 4.0L) * (limit - 2.0L) * r));
 }
 
@@ -245,8 +239,8 @@ static void prepare_nadam(Step *p, double *o, double t, double lr, dprt_style st
   p->b = (double)((long double)lr * (1.0L - mu) / (1.0L - product));
 }
 
-static void step_amsgrad(Step *p, const double *o, double t, double lr, dprt_style style, double *w, const double *g,
-                         double *s, int64_t n) {
+static void step_amsgrad(Step *p, const double *o, double t, double lr, dprt_style style, double *w,
+                         const double *g, double *s, int64_t n) {
   prepare_adam(p, o, t, lr, style);
   p->b = 1.0;
   if (style == DPRT_STYLE_OPTAX) {
@@ -279,9 +273,7 @@ static void run_rule(Step *p, double *o, double lr, double *w, const double *g, 
   p->a = lr;
   switch ((dprt_optimizer_kind)o[DPRT_OPT_KIND]) {
   case DPRT_GD:
-  case DPRT_SGD:
-    rule_sgd(p, w, g, n);
-    return;
+  case DPRT_SGD: rule_sgd(p, w, g, n); return;
   case DPRT_MOMENTUM:
   case DPRT_NESTEROV:
     p->a = keras ? 1.0 : lr;
@@ -291,37 +283,26 @@ static void run_rule(Step *p, double *o, double lr, double *w, const double *g, 
     else
       rule_nesterov(p, w, g, s, n);
     return;
-  case DPRT_ADAGRAD:
-    rule_adagrad(p, w, g, s, n, keras || style == DPRT_STYLE_OPTAX);
-    return;
-  case DPRT_ADADELTA:
-    rule_adadelta(p, w, g, s, s + n, n);
-    return;
-  case DPRT_RMSPROP:
-    rule_rmsprop(p, w, g, s, n, style != DPRT_STYLE_PYTORCH);
-    return;
+  case DPRT_ADAGRAD: rule_adagrad(p, w, g, s, n, keras || style == DPRT_STYLE_OPTAX); return;
+  case DPRT_ADADELTA: rule_adadelta(p, w, g, s, s + n, n); return;
+  case DPRT_RMSPROP: rule_rmsprop(p, w, g, s, n, style != DPRT_STYLE_PYTORCH); return;
   case DPRT_ADAM:
   case DPRT_ADAMW:
     prepare_adam(p, o, t, lr, style);
     rule_adam(p, w, g, s, s + n, n);
     return;
-  case DPRT_AMSGRAD:
-    step_amsgrad(p, o, t, lr, style, w, g, s, n);
-    return;
+  case DPRT_AMSGRAD: step_amsgrad(p, o, t, lr, style, w, g, s, n); return;
   case DPRT_NADAM:
     prepare_nadam(p, o, t, lr, style);
     rule_adam(p, w, g, s, s + n, n);
     return;
-  case DPRT_RADAM:
-    step_radam(p, t, lr, style, w, g, s, n);
-    return;
+  case DPRT_RADAM: step_radam(p, t, lr, style, w, g, s, n); return;
   case DPRT_LION:
     p->before = (double)(1.0L - (long double)lr * o[DPRT_OPT_DECAY]);
     rule_lion(p, w, g, s, n);
     return;
   case DPRT_LBFGS:
-  case DPRT_OPTIMIZER_KINDS:
-    return; // refused by dprt_optimizer_step
+  case DPRT_OPTIMIZER_KINDS: return; // refused by dprt_optimizer_step
   }
 }
 
@@ -341,50 +322,47 @@ static int32_t scheduled(dprt_ctx *ctx, const double *o, int at, double *factor)
   bool by_epoch = s[DPRT_SCHED_BY_EPOCH] != 0.0;
   double count = by_epoch ? o[DPRT_OPT_EPOCH] : o[DPRT_OPT_T];
   if (count < 0.0)
-    return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx),
-                     "%s: its schedule counts epochs, but no epoch was begun; call next_epoch at the start of each "
-                     "epoch, or make the schedule count steps",
-                     kind_of(o)->name);
+    return dprt_fail(
+        ctx, DPRT_ARGUMENT, dprt_site_now(ctx),
+        "%s: its schedule counts epochs, but no epoch was begun; call next_epoch at the start of each "
+        "epoch, or make the schedule count steps",
+        kind_of(o)->name);
   *factor = dprt_schedule_factor(s, (int64_t)count);
   return DPRT_OK;
 }
 
 static int32_t check_step(dprt_ctx *ctx, const double *o, int64_t n) {
-  if (!is_kind(o[DPRT_OPT_KIND]))
-    return dprt_optimizer_check(ctx, o, DPRT_OPTIMIZER_HEADER);
+  if (!is_kind(o[DPRT_OPT_KIND])) return dprt_optimizer_check(ctx, o, DPRT_OPTIMIZER_HEADER);
   const Kind *kind = kind_of(o);
   if (kind == &kinds[DPRT_LBFGS])
-    return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx),
-                     "lbfgs chooses its own steps by a line search; use it with minimize, or take another optimizer");
-  if (kind->states == 0 || o[DPRT_OPT_N] == (double)n)
-    return DPRT_OK;
+    return dprt_fail(
+        ctx, DPRT_ARGUMENT, dprt_site_now(ctx),
+        "lbfgs chooses its own steps by a line search; use it with minimize, or take another optimizer");
+  if (kind->states == 0 || o[DPRT_OPT_N] == (double)n) return DPRT_OK;
   if (o[DPRT_OPT_N] == 0.0)
-    return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx),
-                     "%s: this optimizer has no state yet; make it for the parameters with like:", kind->name);
+    return dprt_fail(
+        ctx, DPRT_ARGUMENT, dprt_site_now(ctx),
+        "%s: this optimizer has no state yet; make it for the parameters with like:", kind->name);
   return dprt_fail(ctx, DPRT_SIZE, dprt_site_now(ctx),
-                   "%s: this optimizer was made for %.0f parameters, but there are %lld", kind->name, o[DPRT_OPT_N],
-                   (long long)n);
+                   "%s: this optimizer was made for %.0f parameters, but there are %lld", kind->name,
+                   o[DPRT_OPT_N], (long long)n);
 }
 
 int32_t dprt_optimizer_step(dprt_ctx *ctx, double *o, double *w, const double *g, int64_t n) {
   int32_t status = check_step(ctx, o, n);
   double lr_factor = 1.0, beta_factor = 1.0;
-  if (!status)
-    status = scheduled(ctx, o, DPRT_OPT_LR_SCHEDULE, &lr_factor);
-  if (!status)
-    status = scheduled(ctx, o, DPRT_OPT_BETA_SCHEDULE, &beta_factor);
-  if (status)
-    return status;
+  if (!status) status = scheduled(ctx, o, DPRT_OPT_LR_SCHEDULE, &lr_factor);
+  if (!status) status = scheduled(ctx, o, DPRT_OPT_BETA_SCHEDULE, &beta_factor);
+  if (status) return status;
   Step p = {.k = 1.0, .beta2 = o[DPRT_OPT_BETA2], .eps = o[DPRT_OPT_EPS], .before = 1.0, .after = 1.0};
   p.beta1 = o[DPRT_OPT_BETA1] * beta_factor;
   if (!(p.beta1 >= 0.0 && p.beta1 < 1.0))
     return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx),
-                     "%s: the schedule brings beta to %g at step %.0f; it must stay below 1", kind_of(o)->name,
-                     p.beta1, o[DPRT_OPT_T] + 1.0);
+                     "%s: the schedule brings beta to %g at step %.0f; it must stay below 1",
+                     kind_of(o)->name, p.beta1, o[DPRT_OPT_T] + 1.0);
   if (o[DPRT_OPT_CLIP] > 0.0) {
     double norm = dprt_norm2(g, n);
-    if (norm > o[DPRT_OPT_CLIP])
-      p.k = o[DPRT_OPT_CLIP] / norm;
+    if (norm > o[DPRT_OPT_CLIP]) p.k = o[DPRT_OPT_CLIP] / norm;
   }
   run_rule(&p, o, o[DPRT_OPT_LR] * lr_factor, w, g, n);
   o[DPRT_OPT_T] += 1.0;
@@ -393,7 +371,9 @@ int32_t dprt_optimizer_step(dprt_ctx *ctx, double *o, double *w, const double *g
 
 // ---- making ------------------------------------------------------------------------------------------------------
 
-const char *dprt_optimizer_name(const double *o) { return is_kind(o[DPRT_OPT_KIND]) ? kind_of(o)->name : "?"; }
+const char *dprt_optimizer_name(const double *o) {
+  return is_kind(o[DPRT_OPT_KIND]) ? kind_of(o)->name : "?";
+}
 
 void dprt_optimizer_defaults(dprt_optimizer_kind kind, double header[DPRT_OPTIMIZER_HEADER]) {
   const Kind *k = &kinds[kind];
@@ -414,16 +394,14 @@ int64_t dprt_optimizer_size(const double *header, int64_t n) {
 }
 
 void dprt_optimizer_init(double *dst, const double *header, int64_t n) {
-  if (dst != header)
-    memcpy(dst, header, DPRT_OPTIMIZER_HEADER * sizeof(double));
+  if (dst != header) memcpy(dst, header, DPRT_OPTIMIZER_HEADER * sizeof(double));
   dst[DPRT_OPT_N] = (double)n;
   dst[DPRT_OPT_T] = 0.0;
   dst[DPRT_OPT_EPOCH] = -1.0;
   dst[DPRT_OPT_PRODUCT] = 1.0;
   int64_t count = kind_of(dst)->states * n;
   double initial = (dprt_optimizer_kind)dst[DPRT_OPT_KIND] == DPRT_ADAGRAD ? dst[DPRT_OPT_EXTRA] : 0.0;
-  for (int64_t i = 0; i < count; i++)
-    dst[DPRT_OPTIMIZER_HEADER + i] = initial;
+  for (int64_t i = 0; i < count; i++) dst[DPRT_OPTIMIZER_HEADER + i] = initial;
 }
 
 typedef struct Range {
@@ -434,44 +412,45 @@ typedef struct Range {
 
 static int32_t check_ranges(dprt_ctx *ctx, const double *h) {
   const Range ranges[] = {
-      {DPRT_OPT_LR, "lr", INFINITY},      {DPRT_OPT_BETA1, "beta1", 1.0},   {DPRT_OPT_BETA2, "beta2", 1.0},
-      {DPRT_OPT_EPS, "eps", INFINITY},    {DPRT_OPT_DECAY, "decay", INFINITY}, {DPRT_OPT_CLIP, "clip", INFINITY},
+      {DPRT_OPT_LR, "lr", INFINITY},       {DPRT_OPT_BETA1, "beta1", 1.0},
+      {DPRT_OPT_BETA2, "beta2", 1.0},      {DPRT_OPT_EPS, "eps", INFINITY},
+      {DPRT_OPT_DECAY, "decay", INFINITY}, {DPRT_OPT_CLIP, "clip", INFINITY},
       {DPRT_OPT_EXTRA, "extra", INFINITY},
   };
   dprt_optimizer_kind kind = (dprt_optimizer_kind)h[DPRT_OPT_KIND];
   for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
     const Range *r = &ranges[i];
-    if (h[r->field] >= 0.0 && h[r->field] < r->below)
-      continue;
+    if (h[r->field] >= 0.0 && h[r->field] < r->below) continue;
     const char *setting = r->setting;
     if (r->field == DPRT_OPT_EXTRA)
       setting = kind == DPRT_ADAGRAD ? "initial" : kind == DPRT_NADAM ? "psi" : "history";
-    if (r->field == DPRT_OPT_BETA1 && (kind == DPRT_MOMENTUM || kind == DPRT_NESTEROV))
-      setting = "beta";
+    if (r->field == DPRT_OPT_BETA1 && (kind == DPRT_MOMENTUM || kind == DPRT_NESTEROV)) setting = "beta";
     if (r->field == DPRT_OPT_BETA2 && (kind == DPRT_ADADELTA || kind == DPRT_RMSPROP))
       setting = kind == DPRT_ADADELTA ? "rho" : "beta";
     return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx), "%s: %s must be at least 0%s, got %g",
-                     kind_of(h)->name, setting, r->below == 1.0 ? " and below 1" : " and finite", h[r->field]);
+                     kind_of(h)->name, setting, r->below == 1.0 ? " and below 1" : " and finite",
+                     h[r->field]);
   }
   return DPRT_OK;
 }
 
 int32_t dprt_optimizer_check(dprt_ctx *ctx, const double *h, int64_t length) {
   if (length < DPRT_OPTIMIZER_HEADER || !is_kind(h[DPRT_OPT_KIND]))
-    return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx),
-                     "these numbers are no optimizer; make one with sgd, momentum, adam or another of its kind");
+    return dprt_fail(
+        ctx, DPRT_ARGUMENT, dprt_site_now(ctx),
+        "these numbers are no optimizer; make one with sgd, momentum, adam or another of its kind");
   const Kind *kind = kind_of(h);
   double style = h[DPRT_OPT_STYLE];
   if (!(style >= 0 && style <= DPRT_STYLE_OPTAX && style == floor(style)))
     return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx), "%s: %g is not a style", kind->name, style);
   if (!(kind->styles & STYLE_BIT((int)style)))
-    return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx), "%s: %s has no such optimizer, so there is no such style",
-                     kind->name, style_names[(int)style]);
+    return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx),
+                     "%s: %s has no such optimizer, so there is no such style", kind->name,
+                     style_names[(int)style]);
   if (kind == &kinds[DPRT_LBFGS] && !(h[DPRT_OPT_EXTRA] >= 1.0 && h[DPRT_OPT_EXTRA] <= 1000.0))
     return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx), "lbfgs: history must be from 1 to 1000, got %g",
                      h[DPRT_OPT_EXTRA]);
   int32_t status = check_ranges(ctx, h);
-  if (!status)
-    status = dprt_schedule_check(ctx, h + DPRT_OPT_LR_SCHEDULE);
+  if (!status) status = dprt_schedule_check(ctx, h + DPRT_OPT_LR_SCHEDULE);
   return status ? status : dprt_schedule_check(ctx, h + DPRT_OPT_BETA_SCHEDULE);
 }

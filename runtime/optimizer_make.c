@@ -48,13 +48,10 @@ static void style(Reader *r) {
 }
 
 static int32_t finish(Reader *r, dprt_slot *out) {
-  if (!r->status)
-    r->status = dprt_optimizer_check(r->ctx, r->h, DPRT_OPTIMIZER_HEADER);
-  if (r->status)
-    return r->status;
+  if (!r->status) r->status = dprt_optimizer_check(r->ctx, r->h, DPRT_OPTIMIZER_HEADER);
+  if (r->status) return r->status;
   double *block = dprt_alloc(r->ctx, sizeof(double), DPRT_OPTIMIZER_HEADER, 1, 1, 1);
-  if (!block)
-    return DPRT_MEMORY;
+  if (!block) return DPRT_MEMORY;
   memcpy(block, r->h, sizeof r->h);
   out[0].data = block;
   out[1].i64 = DPRT_OPTIMIZER_HEADER;
@@ -69,9 +66,13 @@ static int32_t make_sgd(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out, dprt
   return finish(&r, out);
 }
 
-int32_t dprt_gd(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) { return make_sgd(ctx, in, out, DPRT_GD); }
+int32_t dprt_gd(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) {
+  return make_sgd(ctx, in, out, DPRT_GD);
+}
 
-int32_t dprt_sgd(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) { return make_sgd(ctx, in, out, DPRT_SGD); }
+int32_t dprt_sgd(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) {
+  return make_sgd(ctx, in, out, DPRT_SGD);
+}
 
 static int32_t make_momentum(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out, dprt_optimizer_kind kind) {
   Reader r = begin(ctx, in, kind);
@@ -97,8 +98,7 @@ static int32_t make_with(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out, dpr
                          const int *fields, int n_fields) {
   Reader r = begin(ctx, in, kind);
   number(&r, DPRT_OPT_LR);
-  for (int i = 0; i < n_fields; i++)
-    number(&r, fields[i]);
+  for (int i = 0; i < n_fields; i++) number(&r, fields[i]);
   number(&r, DPRT_OPT_CLIP);
   schedule(&r, DPRT_OPT_LR_SCHEDULE);
   style(&r);
@@ -166,16 +166,14 @@ int32_t dprt_optimizer_like(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) 
   const double *header = in[0].data;
   int64_t n = in[2].i64;
   int32_t status = dprt_optimizer_check(ctx, header, in[1].i64);
-  if (status)
-    return status;
+  if (status) return status;
   // Beyond 2^48 parameters no size computed here could overflow before the allocator refuses it.
   if (n < 0 || n > (INT64_C(1) << 48))
     return dprt_fail(ctx, DPRT_SIZE, dprt_site_now(ctx), "%s: %lld parameters", dprt_optimizer_name(header),
                      (long long)n);
   int64_t size = dprt_optimizer_size(header, n);
   double *block = dprt_alloc(ctx, sizeof(double), size, 1, 1, 1);
-  if (!block)
-    return DPRT_MEMORY;
+  if (!block) return DPRT_MEMORY;
   dprt_optimizer_init(block, header, n);
   out[0].data = block;
   out[1].i64 = size;
@@ -184,17 +182,16 @@ int32_t dprt_optimizer_like(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) 
 
 // A copy of o, which must be as long as it says.
 static double *copy_optimizer(dprt_ctx *ctx, const double *o, int64_t length) {
-  if (dprt_optimizer_check(ctx, o, length))
-    return NULL;
+  if (dprt_optimizer_check(ctx, o, length)) return NULL;
   double n = o[DPRT_OPT_N];
   if (!(n >= 0 && n <= 0x1p48 && dprt_optimizer_size(o, (int64_t)n) == length)) {
-    dprt_fail(ctx, DPRT_SIZE, dprt_site_now(ctx), "%s: an optimizer of %lld numbers cannot be for %g parameters",
-              dprt_optimizer_name(o), (long long)length, n);
+    dprt_fail(ctx, DPRT_SIZE, dprt_site_now(ctx),
+              "%s: an optimizer of %lld numbers cannot be for %g parameters", dprt_optimizer_name(o),
+              (long long)length, n);
     return NULL;
   }
   double *block = dprt_alloc(ctx, sizeof(double), length, 1, 1, 1);
-  if (block)
-    memcpy(block, o, (size_t)length * sizeof(double));
+  if (block) memcpy(block, o, (size_t)length * sizeof(double));
   return block;
 }
 
@@ -203,13 +200,11 @@ int32_t dprt_optimizer_update(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out
   if (n != in[5].i64)
     return dprt_fail_size(ctx, dprt_site_now(ctx), "step: parameters and gradient", n, in[5].i64);
   double *o = copy_optimizer(ctx, in[0].data, length);
-  if (!o)
-    return dprt_get_error(ctx)->status;
+  if (!o) return dprt_get_error(ctx)->status;
   double *w = dprt_alloc(ctx, sizeof(double), n, 1, 1, 1);
   int32_t status = w ? DPRT_OK : DPRT_MEMORY;
   if (!status) {
-    if (n > 0)
-      memcpy(w, in[2].data, (size_t)n * sizeof(double));
+    if (n > 0) memcpy(w, in[2].data, (size_t)n * sizeof(double));
     status = dprt_optimizer_step(ctx, o, w, in[4].data, n);
   }
   if (status) {
@@ -226,8 +221,7 @@ int32_t dprt_optimizer_update(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out
 
 int32_t dprt_optimizer_next_epoch(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) {
   double *o = copy_optimizer(ctx, in[0].data, in[1].i64);
-  if (!o)
-    return dprt_get_error(ctx)->status;
+  if (!o) return dprt_get_error(ctx)->status;
   o[DPRT_OPT_EPOCH] += 1.0;
   out[0].data = o;
   out[1].i64 = in[1].i64;

@@ -10,23 +10,19 @@ static const double pi = 3.14159265358979323846;
 double dprt_schedule_factor(const double *s, int64_t count) {
   double t = (double)count, a = s[DPRT_SCHED_A], b = s[DPRT_SCHED_B], c = s[DPRT_SCHED_C];
   switch ((dprt_schedule_kind)s[DPRT_SCHED_KIND]) {
-  case DPRT_SCHEDULE_CONSTANT:
-    return 1.0;
-  case DPRT_SCHEDULE_STEP:
-    return pow(b, floor(t / a));
-  case DPRT_SCHEDULE_EXPONENTIAL:
-    return pow(a, t);
-  case DPRT_SCHEDULE_COSINE:
-    return t >= a ? b : b + (1.0 - b) * 0.5 * (1.0 + cos(pi * (t / a)));
-  case DPRT_SCHEDULE_LINEAR:
-    return t >= a ? c : b + (c - b) * (t / a);
+  case DPRT_SCHEDULE_CONSTANT: return 1.0;
+  case DPRT_SCHEDULE_STEP: return pow(b, floor(t / a));
+  case DPRT_SCHEDULE_EXPONENTIAL: return pow(a, t);
+  case DPRT_SCHEDULE_COSINE: return t >= a ? b : b + (1.0 - b) * 0.5 * (1.0 + cos(pi * (t / a)));
+  case DPRT_SCHEDULE_LINEAR: return t >= a ? c : b + (c - b) * (t / a);
   }
   return 1.0;
 }
 
-static int32_t refuse(dprt_ctx *ctx, const char *schedule, const char *setting, const char *want, double got) {
-  return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx), "%s schedule: %s must be %s, got %g", schedule, setting,
-                   want, got);
+static int32_t refuse(dprt_ctx *ctx, const char *schedule, const char *setting, const char *want,
+                      double got) {
+  return dprt_fail(ctx, DPRT_ARGUMENT, dprt_site_now(ctx), "%s schedule: %s must be %s, got %g", schedule,
+                   setting, want, got);
 }
 
 static bool positive(double v) { return isfinite(v) && v > 0.0; }
@@ -38,23 +34,18 @@ int32_t dprt_schedule_check(dprt_ctx *ctx, const double *s) {
                      "these numbers are no schedule; make one with step_schedule, exponential_schedule, "
                      "cosine_schedule or linear_schedule");
   switch ((dprt_schedule_kind)kind) {
-  case DPRT_SCHEDULE_CONSTANT:
-    return DPRT_OK;
+  case DPRT_SCHEDULE_CONSTANT: return DPRT_OK;
   case DPRT_SCHEDULE_STEP:
-    if (!positive(a))
-      return refuse(ctx, "step", "every", "positive", a);
+    if (!positive(a)) return refuse(ctx, "step", "every", "positive", a);
     return positive(b) ? DPRT_OK : refuse(ctx, "step", "factor", "positive", b);
   case DPRT_SCHEDULE_EXPONENTIAL:
     return positive(a) ? DPRT_OK : refuse(ctx, "exponential", "rate", "positive", a);
   case DPRT_SCHEDULE_COSINE:
-    if (!positive(a))
-      return refuse(ctx, "cosine", "length", "positive", a);
+    if (!positive(a)) return refuse(ctx, "cosine", "length", "positive", a);
     return b >= 0.0 && b <= 1.0 ? DPRT_OK : refuse(ctx, "cosine", "floor", "from 0 to 1", b);
   case DPRT_SCHEDULE_LINEAR:
-    if (!positive(a))
-      return refuse(ctx, "linear", "length", "positive", a);
-    if (!(isfinite(b) && b >= 0.0))
-      return refuse(ctx, "linear", "from", "at least 0", b);
+    if (!positive(a)) return refuse(ctx, "linear", "length", "positive", a);
+    if (!(isfinite(b) && b >= 0.0)) return refuse(ctx, "linear", "from", "at least 0", b);
     return isfinite(c) && c >= 0.0 ? DPRT_OK : refuse(ctx, "linear", "to", "at least 0", c);
   }
   return DPRT_OK;
@@ -70,11 +61,9 @@ static int32_t make(dprt_ctx *ctx, dprt_schedule_kind kind, const char *by, doub
                      "a schedule counts by \"step\" or by \"epoch\", got \"%s\"", by);
   double s[DPRT_SCHEDULE_SIZE] = {kind, by_epoch, a, b, c};
   int32_t status = dprt_schedule_check(ctx, s);
-  if (status)
-    return status;
+  if (status) return status;
   double *block = dprt_alloc(ctx, sizeof(double), DPRT_SCHEDULE_SIZE, 1, 1, 1);
-  if (!block)
-    return DPRT_MEMORY;
+  if (!block) return DPRT_MEMORY;
   memcpy(block, s, sizeof s);
   out[0].data = block;
   out[1].i64 = DPRT_SCHEDULE_SIZE;

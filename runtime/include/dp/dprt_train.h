@@ -38,7 +38,8 @@ enum {
 };
 
 DPRT_API double dprt_schedule_factor(const double *schedule, int64_t count);
-DPRT_API int32_t dprt_schedule_check(dprt_ctx *ctx, const double *schedule); // DPRT_ARGUMENT, at dprt_site_now
+DPRT_API int32_t dprt_schedule_check(dprt_ctx *ctx,
+                                     const double *schedule); // DPRT_ARGUMENT, at dprt_site_now
 
 // ---- optimizer.c: update rules ----------------------------------------------------------------------------------
 // An optimizer is a value: a header of doubles, then its state vectors of n doubles each (optimizers.def lists how
@@ -88,11 +89,11 @@ enum {
   DPRT_OPT_BETA2, // also the decay of squares in adadelta and rmsprop
   DPRT_OPT_EPS,
   DPRT_OPT_DECAY,
-  DPRT_OPT_EXTRA, // adagrad: initial s; nadam: psi; lbfgs: history
-  DPRT_OPT_STYLE, // dprt_style
-  DPRT_OPT_CLIP,  // gradients with a larger 2-norm are scaled to it; 0: never
-  DPRT_OPT_PRODUCT,                                      // nadam's P_t
-  DPRT_OPT_LR_SCHEDULE,                                  // DPRT_SCHEDULE_SIZE doubles
+  DPRT_OPT_EXTRA,       // adagrad: initial s; nadam: psi; lbfgs: history
+  DPRT_OPT_STYLE,       // dprt_style
+  DPRT_OPT_CLIP,        // gradients with a larger 2-norm are scaled to it; 0: never
+  DPRT_OPT_PRODUCT,     // nadam's P_t
+  DPRT_OPT_LR_SCHEDULE, // DPRT_SCHEDULE_SIZE doubles
   DPRT_OPT_BETA_SCHEDULE = DPRT_OPT_LR_SCHEDULE + DPRT_SCHEDULE_SIZE, // momentum and nesterov
   DPRT_OPTIMIZER_HEADER = DPRT_OPT_BETA_SCHEDULE + DPRT_SCHEDULE_SIZE,
 };
@@ -110,7 +111,7 @@ DPRT_API void dprt_optimizer_init(double *dst, const double *header, int64_t n);
 // Neither o nor w is touched then. Gradients are taken as they are: one that is not finite spoils the parameters.
 DPRT_API int32_t dprt_optimizer_step(dprt_ctx *ctx, double *o, double *w, const double *g, int64_t n);
 
-DPRT_API double dprt_norm2(const double *v, int64_t n);    // 2-norm without overflow, in a fixed order
+DPRT_API double dprt_norm2(const double *v, int64_t n); // 2-norm without overflow, in a fixed order
 DPRT_API bool dprt_all_finite(const double *v, int64_t n);
 
 // ---- what train and minimize share ------------------------------------------------------------------------------
@@ -133,22 +134,23 @@ typedef struct dprt_train_spec {
   dprt_params params;
   int64_t n_data;
   const dprt_leaf *data_leaves;
-  const dprt_slot *data;    // the data leaves as slots
+  const dprt_slot *data;     // the data leaves as slots
   const uint8_t *data_fixed; // n_data flags, 1: never batched (captured values); NULL: none
-  const double *optimizer;  // at least a header; training starts it afresh
+  const double *optimizer;   // at least a header; training starts it afresh
   int64_t optimizer_length;
-  int64_t epochs;       // at least 0
-  int64_t batch;        // rows in a batch; 0: all
-  int64_t accumulate;   // batches to a step, averaged by rows; 0 or 1: each steps
-  int64_t shuffle;      // flag: other batches each epoch, a function of seed and epoch (no effect on full batches)
+  int64_t epochs;     // at least 0
+  int64_t batch;      // rows in a batch; 0: all
+  int64_t accumulate; // batches to a step, averaged by rows; 0 or 1: each steps
+  int64_t shuffle; // flag: other batches each epoch, a function of seed and epoch (no effect on full batches)
   int64_t seed;
-  double clip;          // as an optimizer's; the smaller positive one holds
-  double validation;    // share of rows held out, 0 <= v < 1, chosen by seed
-  int64_t patience;     // epochs without improvement before stopping; 0: never, and the last parameters are returned
-  double min_delta;     // what counts as improvement
+  double clip;       // as an optimizer's; the smaller positive one holds
+  double validation; // share of rows held out, 0 <= v < 1, chosen by seed
+  int64_t
+      patience; // epochs without improvement before stopping; 0: never, and the last parameters are returned
+  double min_delta;        // what counts as improvement
   const char *history_csv; // epoch, loss, validation loss of each epoch; NULL or "": none
   const char *curve_svg;   // the same as a plot; NULL or "": none
-  int64_t progress;     // flag: show progress through the context's hook
+  int64_t progress;        // flag: show progress through the context's hook
 } dprt_train_spec;
 
 typedef struct dprt_train_result {
@@ -157,9 +159,10 @@ typedef struct dprt_train_result {
   int64_t epochs;    // complete epochs
   int64_t steps;
   int64_t stopped_early; // flag
-  int64_t best_epoch;    // the epoch, from 1, whose parameters are returned; 0: those given
+  int64_t
+      best_epoch; // the epoch, from 1, whose parameters are returned; 0: those given, or an unfinished epoch's
   // Blocks of `epochs` doubles from dprt_alloc, the caller's (dprt_free); NULL when epochs is 0.
-  double *history;    // mean over rows of the batches' losses, each at the parameters of its time
+  double *history;            // mean over rows of the batches' losses, each at the parameters of its time
   double *validation_history; // at the epoch's end; NULL without held-out rows
 } dprt_train_result;
 
@@ -170,7 +173,7 @@ typedef struct dprt_train_result {
 //   DPRT_NAN       a loss or gradient that is not finite (the error names epoch and batch); params are the latest with
 //                  a finite loss: those of the failing step, or those before the step that led there
 //   DPRT_ARGUMENT, DPRT_SIZE, DPRT_DATA (a file that cannot be written)   found before training where possible
-//   others         as the loss functions return them; params as before the failing step
+//   others         as the loss functions return them; params as before the failing step, their losses unknown (NaN)
 // The learning rate's schedule counts as said above, epochs from 0. Row order, batches and held-out rows are functions
 // of seed: the same seed gives the same bits.
 DPRT_API int32_t dprt_train(dprt_ctx *ctx, const dprt_site *site, const dprt_train_spec *spec, double *params,
@@ -181,14 +184,14 @@ DPRT_API int32_t dprt_train(dprt_ctx *ctx, const dprt_site *site, const dprt_tra
 typedef struct dprt_minimize_spec {
   dprt_fn *value_and_grad; // in: parameters, data; out: value (f64), then one gradient per parameter leaf
   dprt_params params;
-  int64_t n_data;             // further arguments and captured values, passed as they are
+  int64_t n_data; // further arguments and captured values, passed as they are
   const dprt_leaf *data_leaves;
   const dprt_slot *data;
   const double *optimizer;
   int64_t optimizer_length;
-  double until;   // stop when the gradient's 2-norm is at most this
-  int64_t steps;  // stop after so many
-  int64_t path;   // flag: record the parameters of every step
+  double until;     // stop when the gradient's 2-norm is at most this
+  int64_t steps;    // stop after so many
+  int64_t path;     // flag: record the parameters of every step
   int64_t progress; // flag
 } dprt_minimize_spec;
 
@@ -196,15 +199,16 @@ typedef struct dprt_minimize_result {
   double value, gradient_norm; // at the returned parameters
   int64_t steps;
   int64_t converged; // flag: gradient_norm <= until
-  int64_t stalled;   // flag: lbfgs found no lower point in any direction (the precision of the value is exhausted)
-  int64_t calls;     // of value_and_grad
-  double *path;      // [steps + 1, n] from dprt_alloc, the caller's; NULL unless asked for
+  int64_t
+      stalled; // flag: lbfgs found no lower point in any direction (the precision of the value is exhausted)
+  int64_t calls; // of value_and_grad
+  double *path;  // [steps + 1, n] from dprt_alloc, the caller's; NULL unless asked for
 } dprt_minimize_result;
 
 // Minimises in place. A value or gradient that is not finite ends with DPRT_NAN, and params are the latest finite ones
 // (lbfgs only when it starts there: later it shortens the step instead). The result is filled whatever the status.
-DPRT_API int32_t dprt_minimize(dprt_ctx *ctx, const dprt_site *site, const dprt_minimize_spec *spec, double *params,
-                               dprt_minimize_result *out);
+DPRT_API int32_t dprt_minimize(dprt_ctx *ctx, const dprt_site *site, const dprt_minimize_spec *spec,
+                               double *params, dprt_minimize_result *out);
 
 #ifdef __cplusplus
 }
