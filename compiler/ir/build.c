@@ -26,7 +26,8 @@ IrFunc *ir_func_find(const IrModule *m, Name name) {
 
 static Name unique_func_name(IrModule *m, Name name) {
   Name now = name;
-  for (int i = 1; ir_func_find(m, now); i++) now = intern_cstr(m->names, arena_printf(m->arena, "%s.%d", name, i));
+  for (int i = 1; ir_func_find(m, now); i++)
+    now = intern_cstr(m->names, arena_printf(m->arena, "%s.%d", name, i));
   return now;
 }
 
@@ -83,7 +84,8 @@ IrVal ir_param(IrFunc *f, IrType type, const IrVal *dims, IrLeaf leaf) {
 void ir_set_results(IrFunc *f, const IrVal *vals, int n, const IrLeaf *leaves) {
   IrBuilder b = ir_builder(f);
   ir_yield(&b, vals, n);
-  bool keep = !leaves && f->result_leaves && f->n_results == n; // a pass that rebuilds f keeps what they are called
+  bool keep =
+      !leaves && f->result_leaves && f->n_results == n; // a pass that rebuilds f keeps what they are called
   f->n_results = n;
   f->results = ARENA_ARRAY(f->arena, IrType, n);
   for (int i = 0; i < n; i++) f->results[i] = ir_type(f, vals[i]);
@@ -156,7 +158,8 @@ static IrVal add_result(IrBuilder *b, IrOp *op, IrType type, const IrVal *dims) 
 static const IrVal *resolve_dims(IrFunc *f, const IrOp *op, const IrVal *dims, int rank) {
   if (!dims || rank == 0) return NULL;
   IrVal *out = ARENA_ARRAY(f->arena, IrVal, rank);
-  for (int i = 0; i < rank; i++) out[i] = dims[i] & IR_RESULT(0) ? op->result + (dims[i] - IR_RESULT(0)) : dims[i];
+  for (int i = 0; i < rank; i++)
+    out[i] = dims[i] & IR_RESULT(0) ? op->result + (dims[i] - IR_RESULT(0)) : dims[i];
   return out;
 }
 
@@ -211,7 +214,9 @@ static IrVal emit(IrBuilder *b, IrOpKind k, const IrVal *args, int n, int64_t at
 IrVal ir_op(IrBuilder *b, IrOpKind k, const IrVal *args, int n) { return emit(b, k, args, n, 0); }
 IrVal ir_op1(IrBuilder *b, IrOpKind k, IrVal x) { return emit(b, k, &x, 1, 0); }
 IrVal ir_op2(IrBuilder *b, IrOpKind k, IrVal x, IrVal y) { return emit(b, k, (IrVal[]){x, y}, 2, 0); }
-IrVal ir_op3(IrBuilder *b, IrOpKind k, IrVal x, IrVal y, IrVal z) { return emit(b, k, (IrVal[]){x, y, z}, 3, 0); }
+IrVal ir_op3(IrBuilder *b, IrOpKind k, IrVal x, IrVal y, IrVal z) {
+  return emit(b, k, (IrVal[]){x, y, z}, 3, 0);
+}
 
 IrVal ir_convert(IrBuilder *b, IrOpKind k, IrElem to, IrVal x) {
   assert(k == IR_ITOF || k == IR_FTOI || k == IR_BTOI || k == IR_FCVT);
@@ -226,7 +231,8 @@ IrVal ir_fill(IrBuilder *b, IrVal value, const IrVal *dims, int rank) {
   return emit(b, IR_FILL, args, 1 + rank, 0);
 }
 
-static IrVal emit_indexed(IrBuilder *b, IrOpKind k, IrVal array, const IrVal *idx, int n, const IrVal *value) {
+static IrVal emit_indexed(IrBuilder *b, IrOpKind k, IrVal array, const IrVal *idx, int n,
+                          const IrVal *value) {
   IrVal args[2 + IR_MAX_RANK] = {array};
   assert(n > 0 && n <= IR_MAX_RANK);
   memcpy(args + 1, idx, sizeof *idx * (size_t)n);
@@ -234,7 +240,9 @@ static IrVal emit_indexed(IrBuilder *b, IrOpKind k, IrVal array, const IrVal *id
   return emit(b, k, args, 1 + n + (value != NULL), 0);
 }
 
-IrVal ir_get(IrBuilder *b, IrVal array, const IrVal *idx, int n) { return emit_indexed(b, IR_GET, array, idx, n, NULL); }
+IrVal ir_get(IrBuilder *b, IrVal array, const IrVal *idx, int n) {
+  return emit_indexed(b, IR_GET, array, idx, n, NULL);
+}
 IrVal ir_set(IrBuilder *b, IrVal array, const IrVal *idx, int n, IrVal value) {
   return emit_indexed(b, IR_SET, array, idx, n, &value);
 }
@@ -330,15 +338,15 @@ void ir_close_build(IrBuilder *b, IrOp *op) {
 
 // ---- operations whose results are given ------------------------------------------------------------------------------
 
-IrOp *ir_op_explicit(IrBuilder *b, IrOpKind k, const IrVal *args, int n, const IrType *types, const IrVal *const *dims,
-                     int n_results) {
+IrOp *ir_op_explicit(IrBuilder *b, IrOpKind k, const IrVal *args, int n, const IrType *types,
+                     const IrVal *const *dims, int n_results) {
   IrOp *op = ir_op_new(b, k, args, n, 0);
   add_results(b, op, types, dims, n_results);
   return op;
 }
 
-IrOp *ir_call(IrBuilder *b, Name callee, const IrVal *args, int n, const IrType *types, const IrVal *const *dims,
-              int n_results) {
+IrOp *ir_call(IrBuilder *b, Name callee, const IrVal *args, int n, const IrType *types,
+              const IrVal *const *dims, int n_results) {
   IrOp *op = ir_op_explicit(b, IR_CALL, args, n, types, dims, n_results);
   op->attr.sym = callee;
   return op;

@@ -88,11 +88,16 @@ static void make_results(IrBuilder *b, IrMap *m, const IrOp *op, IrOp *now) {
     IrValue *v = &f->vals.data[ir_result(now, i)];
     const IrVal *dims = ir_dims(m->from, ir_result(op, i));
     if (!dims) continue;
-    if (now->kind == IR_BUILD) v->dims = now->args;
-    else if (now->kind == IR_FOR) v->dims = ir_dims(f, now->args[3 + i]);
-    else if (now->kind == IR_WHILE) v->dims = ir_dims(f, now->args[i]);
-    else if (q.known && q.type.rank == v->type.rank) v->dims = ir_dims_copy(f, q.dims, q.type.rank);
-    else v->dims = all_through(m, dims, v->type.rank);
+    if (now->kind == IR_BUILD)
+      v->dims = now->args;
+    else if (now->kind == IR_FOR)
+      v->dims = ir_dims(f, now->args[3 + i]);
+    else if (now->kind == IR_WHILE)
+      v->dims = ir_dims(f, now->args[i]);
+    else if (q.known && q.type.rank == v->type.rank)
+      v->dims = ir_dims_copy(f, q.dims, q.type.rank);
+    else
+      v->dims = all_through(m, dims, v->type.rank);
   }
 }
 

@@ -5,7 +5,8 @@
 enum { P = IR_P, D = IR_D, E = IR_E, C = IR_C, U = IR_U, R = IR_R };
 
 const IrOpInfo ir_op_info[IR_OP_COUNT] = {
-#define OP(kind, text, args, results, type, flags, cost, rule) [IR_##kind] = {text, args, results, flags, cost},
+#define OP(kind, text, args, results, type, flags, cost, rule)                                               \
+  [IR_##kind] = {text, args, results, flags, cost},
 #define MATH(kind, text, args, cost, rule, sleef) OP(kind, text, args, 1, FLOAT, P | IR_MATH, cost, rule)
 #include "ir/ops.def"
 };
@@ -123,7 +124,9 @@ static const char *type_NONE(IrInfer *q) {
   case IR_FREE: return ir_is_array(arg_type(q, 0)) ? NULL : "the operand must be an array";
   case IR_PRINT: return is_scalar(q, 0, IR_STRING) ? NULL : "the operand must be a string";
   case IR_ASSERT:
-    return is_scalar(q, 0, IR_BOOL) && is_scalar(q, 1, IR_STRING) ? NULL : "the operands must be a bool and a string";
+    return is_scalar(q, 0, IR_BOOL) && is_scalar(q, 1, IR_STRING)
+               ? NULL
+               : "the operands must be a bool and a string";
   default: return all_scalars(q, 0, q->n, IR_INT) ? NULL : "the operands must be ints";
   }
 }
@@ -150,7 +153,8 @@ static void matmul_dims(const IrInfer *q, int x, int y, IrVal out[2]) {
 }
 
 static bool is_matrix(const IrInfer *q, int k) {
-  return ir_is_float(arg_type(q, k)) && arg_type(q, k).rank == 2 && arg_type(q, k).elem == arg_type(q, 0).elem;
+  return ir_is_float(arg_type(q, k)) && arg_type(q, k).rank == 2 &&
+         arg_type(q, k).elem == arg_type(q, 0).elem;
 }
 
 static const char *type_SAME(IrInfer *q) {
@@ -166,11 +170,13 @@ static const char *type_SAME(IrInfer *q) {
     return q->kind == IR_ACC && t.elem != IR_INT && !ir_is_float(t) ? "the elements must be numbers" : NULL;
   }
   case IR_PUSH:
-    return t.grow && is_scalar(q, 1, t.elem) ? NULL : "the operands must be a growable array and an element of it";
+    return t.grow && is_scalar(q, 1, t.elem) ? NULL
+                                             : "the operands must be a growable array and an element of it";
   case IR_POP: return t.grow ? NULL : "the operand must be a growable array";
   case IR_COPY: return ir_is_array(t) ? NULL : "the operand must be an array";
   case IR_MATACC:
-    return is_matrix(q, 0) && is_matrix(q, 1) && is_matrix(q, 2) ? NULL : "the operands must be float matrices";
+    return is_matrix(q, 0) && is_matrix(q, 1) && is_matrix(q, 2) ? NULL
+                                                                 : "the operands must be float matrices";
   default: return t.rank ? "the operand must be a scalar" : NULL;
   }
 }
@@ -178,7 +184,9 @@ static const char *type_SAME(IrInfer *q) {
 static const char *type_EXPLICIT(IrInfer *q) {
   switch (q->kind) {
   case IR_ITOF: return is_scalar(q, 0, IR_INT) ? NULL : "the operand must be an int";
-  case IR_BTOI: result(q, IR_SCALAR(IR_INT)); return is_scalar(q, 0, IR_BOOL) ? NULL : "the operand must be a bool";
+  case IR_BTOI:
+    result(q, IR_SCALAR(IR_INT));
+    return is_scalar(q, 0, IR_BOOL) ? NULL : "the operand must be a bool";
   case IR_FTOI: result(q, IR_SCALAR(IR_INT)); goto float_scalar;
   case IR_FCVT:
   float_scalar:

@@ -107,12 +107,14 @@ void ir_free_values(Arena *scratch, const IrFunc *f, const IrRegion *r, IrVals *
 void ir_free_values_op(Arena *scratch, const IrFunc *f, const IrOp *op, IrVals *out) {
   FreeWalk w = {scratch, f, ARENA_ARRAY(scratch, bool, f->vals.len), out};
   const IrRegion *const *roots = (const IrRegion *const *)op->regions;
-  for (int k = 0; k < op->n_results; k++) w.seen[ir_result(op, k)] = true; // its own results are not taken from outside
+  for (int k = 0; k < op->n_results; k++)
+    w.seen[ir_result(op, k)] = true; // its own results are not taken from outside
   for (int k = 0; k < op->n_args; k++) free_value(&w, op->args[k], roots, op->n_regions);
   for (int k = 0; k < op->n_regions; k++) free_in_region(&w, op->regions[k], roots, op->n_regions);
   for (int k = 0; k < op->n_results; k++) {
     const IrVal *dims = ir_dims(f, ir_result(op, k));
-    for (int i = 0; dims && i < ir_type(f, ir_result(op, k)).rank; i++) free_value(&w, dims[i], roots, op->n_regions);
+    for (int i = 0; dims && i < ir_type(f, ir_result(op, k)).rank; i++)
+      free_value(&w, dims[i], roots, op->n_regions);
   }
 }
 
@@ -213,8 +215,10 @@ static void scc_leave(Scc *s, int f) {
   while (s->stack[first] != f);
   for (int i = s->depth - 1; i >= first; i--) { // the deepest callee was pushed last
     IrFunc *member = s->graph->module->funcs.data[s->stack[i]];
-    if (s->order) vec_push(s->graph->arena, s->order, member);
-    else member->recursive = s->depth - first > 1 || calls_itself(s, s->stack[i]);
+    if (s->order)
+      vec_push(s->graph->arena, s->order, member);
+    else
+      member->recursive = s->depth - first > 1 || calls_itself(s, s->stack[i]);
   }
   s->depth = first;
 }
@@ -223,9 +227,12 @@ static void scc_from(Scc *s, int root) {
   scc_enter(s, root);
   while (s->path_len > 0) {
     int f = s->path[s->path_len - 1], to = edge_at(s, f, s->next_edge[f]++);
-    if (to < 0) scc_leave(s, f);
-    else if (!s->number[to]) scc_enter(s, to);
-    else if (s->on_stack[to] && s->number[to] < s->low[f]) s->low[f] = s->number[to];
+    if (to < 0)
+      scc_leave(s, f);
+    else if (!s->number[to])
+      scc_enter(s, to);
+    else if (s->on_stack[to] && s->number[to] < s->low[f])
+      s->low[f] = s->number[to];
   }
 }
 
@@ -262,8 +269,10 @@ void ir_call_graph(IrModule *m, Arena *scratch, IrFuncs *order) {
   for (g.now = 0; g.now < m->funcs.len; g.now++) {
     IrFunc *f = m->funcs.data[g.now];
     f->effects = f->recursive = false;
-    if (f->body) ir_walk(f->body, collect_calls, &g);
-    else f->effects = true; // nothing is known of it
+    if (f->body)
+      ir_walk(f->body, collect_calls, &g);
+    else
+      f->effects = true; // nothing is known of it
   }
   spread_effects(&g);
   scc_run(&g, false, NULL);
