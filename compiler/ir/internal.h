@@ -50,4 +50,34 @@ void name_map_put(NameMap *m, Name key, uint32_t val);
 void ir_print_op(const IrFunc *f, const IrOp *op, StrBuf *out);
 void ir_print_type(const IrFunc *f, IrType t, StrBuf *out); // without sizes: f64[_]
 
+// ---- lex.c: the text form's tokens -----------------------------------------------------------------------------
+
+typedef enum IrTokKind {
+  IR_TOK_END,   // of the text
+  IR_TOK_WORD,  // add, f64, yield
+  IR_TOK_VALUE, // %x
+  IR_TOK_FUNC,  // @f, @"any text"
+  IR_TOK_NUM,   // 12, -1.5e-7, -inf
+  IR_TOK_STR,   // "text"
+  IR_TOK_ARROW, // ->
+  IR_TOK_PUNCT, // one character
+  IR_TOK_BAD,
+} IrTokKind;
+
+typedef struct IrTok {
+  IrTokKind kind;
+  char punct;
+  uint32_t off, len;
+  Name text; // of words, values, functions (without the mark), numbers; of strings: unescaped
+} IrTok;
+
+typedef struct IrLexer {
+  Arena *arena;
+  Interner *names;
+  const char *text;
+  uint32_t len, pos;
+} IrLexer;
+
+IrTok ir_lex(IrLexer *x);
+
 #endif

@@ -128,6 +128,7 @@ struct IrOp {
     IrExtern *ext;     // EXTERN
     IrTrain *train;    // TRAIN, MINIMIZE
   } attr;
+  bool on_stack;       // FILL, BUILD, COPY, MATMUL with constant sizes: the memory pass keeps it in the frame, without FREE
   IrLoc loc;
   IrRegion *parent;
 };
