@@ -25,6 +25,14 @@ static const Kind kinds[DPRT_OPTIMIZER_KINDS] = {
 
 static const char *const style_names[] = {"dp", "keras", "pytorch", "optax"};
 
+// The same loops for the vector widths of this machine's family, chosen when the program starts. Each element's
+// arithmetic is the same in all of them (contraction is off), so the bits are too.
+#if defined(__x86_64__) && defined(__linux__)
+#define FOR_EACH_WIDTH __attribute__((target_clones("default", "avx2", "avx512f")))
+#else
+#define FOR_EACH_WIDTH
+#endif
+
 // ---- norms -------------------------------------------------------------------------------------------------------
 
 enum { LANES = 8 }; // sums run in this many lanes, whatever the machine has, so that their bits never differ
@@ -59,14 +67,15 @@ double dprt_norm2(const double *v, int64_t n) {
   return ldexp(sqrt(sum_squares(v, n, ldexp(1.0, -exponent))), exponent);
 }
 
-bool dprt_all_finite(const double *v, int64_t n) {
-  double lane[LANES] = {0};
+FOR_EACH_WIDTH bool dprt_all_finite(const double *v, int64_t n) {
+  enum { WIDE = 4 * LANES }; // enough to hide the latency of an addition; the order does not matter here
+  double lane[WIDE] = {0};
   int64_t i = 0;
-  for (; i + LANES <= n; i += LANES)
-    for (int l = 0; l < LANES; l++) lane[l] += v[i + l] * 0.0; // 0, or NaN for ever
+  for (; i + WIDE <= n; i += WIDE)
+    for (int l = 0; l < WIDE; l++) lane[l] += v[i + l] * 0.0; // 0, or NaN for ever
   for (int l = 0; i < n; i++, l++) lane[l] += v[i] * 0.0;
   double sum = 0.0;
-  for (int l = 0; l < LANES; l++) sum += lane[l];
+  for (int l = 0; l < WIDE; l++) sum += lane[l];
   return sum == 0.0;
 }
 
@@ -79,14 +88,14 @@ typedef struct Step {
   double before, after; // decay: w is multiplied before and after the update
 } Step;
 
-static void rule_sgd(const Step *p, double *restrict w, const double *restrict g, int64_t n) {
+FOR_EACH_WIDTH static void rule_sgd(const Step *p, double *restrict w, const double *restrict g, int64_t n) {
   const double a = p->a, k = p->k;
   for (int64_t i = 0; i < n; i++) w[i] -= a * (k * g[i]);
 }
 
 // m = beta m - b g;  w += a m
-static void rule_momentum(const Step *p, double *restrict w, const double *restrict g, double *restrict m,
-                          int64_t n) {
+FOR_EACH_WIDTH static void rule_momentum(const Step *p, double *restrict w, const double *restrict g,
+                                         double *restrict m, int64_t n) {
   const double a = p->a, b = p->b, k = p->k, beta = p->beta1;
   for (int64_t i = 0; i < n; i++) {
     m[i] = beta * m[i] - b * (k * g[i]);
@@ -95,8 +104,8 @@ static void rule_momentum(const Step *p, double *restrict w, const double *restr
 }
 
 // m = beta m + b g;  w -= a (b g + beta m)
-static void rule_nesterov(const Step *p, double *restrict w, const double *restrict g, double *restrict m,
-                          int64_t n) {
+FOR_EACH_WIDTH static void rule_nesterov(const Step *p, double *restrict w, const double *restrict g,
+                                         double *restrict m, int64_t n) {
   const double a = p->a, b = p->b, k = p->k, beta = p->beta1;
   for (int64_t i = 0; i < n; i++) {
     double x = b * (k * g[i]);
@@ -105,8 +114,8 @@ static void rule_nesterov(const Step *p, double *restrict w, const double *restr
   }
 }
 
-static void rule_adagrad(const Step *p, double *restrict w, const double *restrict g, double *restrict s,
-                         int64_t n, bool inside) {
+FOR_EACH_WIDTH static void rule_adagrad(const Step *p, double *restrict w, const double *restrict g,
+                                        double *restrict s, int64_t n, bool inside) {
   const double a = p->a, k = p->k, eps = p->eps;
   const double in = inside ? eps : 0.0, out = inside ? 0.0 : eps;
   for (int64_t i = 0; i < n; i++) {
@@ -116,8 +125,8 @@ static void rule_adagrad(const Step *p, double *restrict w, const double *restri
   }
 }
 
-static void rule_adadelta(const Step *p, double *restrict w, const double *restrict g, double *restrict s,
-                          double *restrict u, int64_t n) {
+FOR_EACH_WIDTH static void rule_adadelta(const Step *p, double *restrict w, const double *restrict g,
+                                         double *restrict s, double *restrict u, int64_t n) {
   const double a = p->a, k = p->k, rho = p->beta2, rest = 1.0 - p->beta2, eps = p->eps;
   for (int64_t i = 0; i < n; i++) {
     double x = k * g[i];
@@ -128,8 +137,8 @@ static void rule_adadelta(const Step *p, double *restrict w, const double *restr
   }
 }
 
-static void rule_rmsprop(const Step *p, double *restrict w, const double *restrict g, double *restrict v,
-                         int64_t n, bool inside) {
+FOR_EACH_WIDTH static void rule_rmsprop(const Step *p, double *restrict w, const double *restrict g,
+                                        double *restrict v, int64_t n, bool inside) {
   const double a = p->a, k = p->k, beta = p->beta2, rest = 1.0 - p->beta2, eps = p->eps;
   const double in = inside ? eps : 0.0, out = inside ? 0.0 : eps;
   for (int64_t i = 0; i < n; i++) {
@@ -140,8 +149,8 @@ static void rule_rmsprop(const Step *p, double *restrict w, const double *restri
 }
 
 // adam, adamw, nadam, rectified radam: w -= (a m + b g) / (sqrt(c v) + eps)
-static void rule_adam(const Step *p, double *restrict w, const double *restrict g, double *restrict m,
-                      double *restrict v, int64_t n) {
+FOR_EACH_WIDTH static void rule_adam(const Step *p, double *restrict w, const double *restrict g,
+                                     double *restrict m, double *restrict v, int64_t n) {
   const double a = p->a, b = p->b, c = p->c, k = p->k, eps = p->eps;
   const double beta1 = p->beta1, rest1 = 1.0 - p->beta1, beta2 = p->beta2, rest2 = 1.0 - p->beta2;
   const double before = p->before, after = p->after;
@@ -154,8 +163,9 @@ static void rule_adam(const Step *p, double *restrict w, const double *restrict 
 }
 
 // x = max(x, b v);  w -= a m / (sqrt(c x) + eps)
-static void rule_amsgrad(const Step *p, double *restrict w, const double *restrict g, double *restrict m,
-                         double *restrict v, double *restrict x, int64_t n) {
+FOR_EACH_WIDTH static void rule_amsgrad(const Step *p, double *restrict w, const double *restrict g,
+                                        double *restrict m, double *restrict v, double *restrict x,
+                                        int64_t n) {
   const double a = p->a, b = p->b, c = p->c, k = p->k, eps = p->eps;
   const double beta1 = p->beta1, rest1 = 1.0 - p->beta1, beta2 = p->beta2, rest2 = 1.0 - p->beta2;
   for (int64_t i = 0; i < n; i++) {
@@ -169,8 +179,8 @@ static void rule_amsgrad(const Step *p, double *restrict w, const double *restri
 }
 
 // radam before it rectifies: w -= a m
-static void rule_unrectified(const Step *p, double *restrict w, const double *restrict g, double *restrict m,
-                             double *restrict v, int64_t n) {
+FOR_EACH_WIDTH static void rule_unrectified(const Step *p, double *restrict w, const double *restrict g,
+                                            double *restrict m, double *restrict v, int64_t n) {
   const double a = p->a, k = p->k;
   const double beta1 = p->beta1, rest1 = 1.0 - p->beta1, beta2 = p->beta2, rest2 = 1.0 - p->beta2;
   for (int64_t i = 0; i < n; i++) {
@@ -181,8 +191,8 @@ static void rule_unrectified(const Step *p, double *restrict w, const double *re
   }
 }
 
-static void rule_lion(const Step *p, double *restrict w, const double *restrict g, double *restrict m,
-                      int64_t n) {
+FOR_EACH_WIDTH static void rule_lion(const Step *p, double *restrict w, const double *restrict g,
+                                     double *restrict m, int64_t n) {
   const double a = p->a, k = p->k, before = p->before;
   const double beta1 = p->beta1, rest1 = 1.0 - p->beta1, beta2 = p->beta2, rest2 = 1.0 - p->beta2;
   for (int64_t i = 0; i < n; i++) {

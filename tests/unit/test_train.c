@@ -146,7 +146,7 @@ static double loss_at(Run *r, const double *params) {
   return out[0].f64;
 }
 
-static void expect_error(Run *r, int32_t got, dprt_status want, const char *part) {
+static void expect_error(Run *r, int32_t got, int32_t want, const char *part) {
   const dprt_error *e = dprt_get_error(r->ctx);
   cr_expect_eq(got, want, "status %d: %s", got, e->message);
   cr_expect(e->message && strstr(e->message, part), "\"%s\" lacks \"%s\"", e->message, part);
@@ -315,7 +315,7 @@ Test(train, batches_what_has_the_rows_and_nothing_else) {
   setup(&r);
   double x[N], a[7], c[N];
   int64_t k[N];
-  char digits[N][4];
+  char digits[N][16];
   const char *text[N];
   for (int i = 0; i < N; i++) {
     x[i] = i;
