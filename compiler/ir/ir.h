@@ -51,8 +51,12 @@ typedef struct IrType {
 } IrType;
 
 #define IR_SCALAR(e) ((IrType){(uint8_t)(e), 0, false})
-static inline bool ir_type_eq(IrType a, IrType b) { return a.elem == b.elem && a.rank == b.rank && a.grow == b.grow; }
-static inline bool ir_is_float(IrType t) { return t.elem == IR_F32 || t.elem == IR_F64; } // scalar or array of floats
+static inline bool ir_type_eq(IrType a, IrType b) {
+  return a.elem == b.elem && a.rank == b.rank && a.grow == b.grow;
+}
+static inline bool ir_is_float(IrType t) {
+  return t.elem == IR_F32 || t.elem == IR_F64;
+} // of arrays: elements
 static inline bool ir_is_array(IrType t) { return t.rank > 0; }
 int ir_elem_bytes(IrElem e);
 
@@ -102,8 +106,8 @@ typedef struct IrDeriv {
 
 typedef struct IrExtern {
   Name symbol;
-  bool slots;      // dp's slot convention (runtime functions); else the plain C convention
-  bool pure;       // same arguments, same result, no effect: may be moved, repeated, dropped
+  bool slots; // dp's slot convention (runtime functions); else the plain C convention
+  bool pure;  // same arguments, same result, no effect: may be moved, repeated, dropped
 } IrExtern;
 
 // Training: operands are the parameter leaves, then the data leaves, then the options in train.def's order; results
@@ -121,14 +125,15 @@ struct IrOp {
   IrVal result; // results are consecutive values from here
   IrRegion **regions;
   union {
-    int64_t i;         // CONST of bool, int; MATMUL, MATACC flags; FOR: checkpoint interval (0: none)
-    double f;          // CONST of f32, f64
-    Name sym;          // CALL; STR and FORMAT: text; CHECK_*: text of the checked expression, may be NULL
-    IrDeriv *deriv;    // DCALL
-    IrExtern *ext;     // EXTERN
-    IrTrain *train;    // TRAIN, MINIMIZE
+    int64_t i;      // CONST of bool, int; MATMUL, MATACC flags; FOR: checkpoint interval (0: none)
+    double f;       // CONST of f32, f64
+    Name sym;       // CALL; STR and FORMAT: text; CHECK_*: text of the checked expression, may be NULL
+    IrDeriv *deriv; // DCALL
+    IrExtern *ext;  // EXTERN
+    IrTrain *train; // TRAIN, MINIMIZE
   } attr;
-  bool on_stack;       // FILL, BUILD, COPY, MATMUL with constant sizes: the memory pass keeps it in the frame, without FREE
+  // FILL, BUILD, COPY, MATMUL with constant sizes: the memory pass keeps it in the frame, without FREE.
+  bool on_stack;
   IrLoc loc;
   IrRegion *parent;
 };
@@ -145,28 +150,28 @@ struct IrRegion {
 
 // How a parameter or result leaf is called in the source: `m.w` of `m`.
 typedef struct IrLeaf {
-  Name path;     // "m.w"; for results "" or ".0"
-  bool moved;    // parameter: an inout array that the function uses up and returns
+  Name path;  // "m.w"; for results "" or ".0"
+  bool moved; // parameter: an inout array that the function uses up and returns
 } IrLeaf;
 
 struct IrFunc {
   IrModule *module;
   Arena *arena;
-  Name name;              // unique in the module
-  Name source_name;       // as the user wrote it
-  IrRegion *body;         // its arguments are the parameters, its yields the results; NULL: declared only
-  IrLeaf *params;         // one per body argument; sizes come first, as ints
-  int n_params, n_sizes;  // the first n_sizes parameters are sizes
+  Name name;             // unique in the module
+  Name source_name;      // as the user wrote it
+  IrRegion *body;        // its arguments are the parameters, its yields the results; NULL: declared only
+  IrLeaf *params;        // one per body argument; sizes come first, as ints
+  int n_params, n_sizes; // the first n_sizes parameters are sizes
   IrType *results;
   int n_results;
   IrLeaf *result_leaves;
-  VEC(IrValue) vals;      // vals.data[0] is unused
+  VEC(IrValue) vals;               // vals.data[0] is unused
   Name adjoint_rule, tangent_rule; // functions with the user's rules; then the call stays opaque until AD
   bool has_rule;
-  bool is_export;         // kept; callable from outside in the slot convention
-  bool recursive;         // part of a cycle of calls (ir_call_graph)
-  bool effects;           // prints, trains, calls externs (ir_call_graph)
-  const char *signature;  // dp text, for lookups and messages: "fn mse(m: Linear[d], x: [n, d]f64) -> f64"
+  bool is_export;        // kept; callable from outside in the slot convention
+  bool recursive;        // part of a cycle of calls (ir_call_graph)
+  bool effects;          // prints, trains, calls externs (ir_call_graph)
+  const char *signature; // dp text, for lookups and messages: "fn mse(m: Linear[d], x: [n, d]f64) -> f64"
   Loc loc;
 };
 
@@ -181,8 +186,8 @@ struct IrModule {
 // ---- build.c: construction -----------------------------------------------------------------------------------
 
 IrModule *ir_module_new(Arena *a, Interner *names, const Sources *sources);
-IrFunc *ir_func_new(IrModule *m, Name name);             // unique name is made from `name`
-IrFunc *ir_func_find(const IrModule *m, Name name);      // NULL if there is none
+IrFunc *ir_func_new(IrModule *m, Name name);        // unique name is made from `name`
+IrFunc *ir_func_find(const IrModule *m, Name name); // NULL if there is none
 void ir_module_remove(IrModule *m, IrFunc *f);
 void ir_module_replace(IrModule *m, IrFunc *old, IrFunc *now); // `now` takes the place and the name of `old`
 
@@ -203,7 +208,9 @@ IrBuilder ir_builder(IrFunc *f); // at the end of the body
 static inline const IrValue *ir_val(const IrFunc *f, IrVal v) { return &f->vals.data[v]; }
 static inline IrType ir_type(const IrFunc *f, IrVal v) { return f->vals.data[v].type; }
 static inline const IrVal *ir_dims(const IrFunc *f, IrVal v) { return f->vals.data[v].dims; }
-static inline bool ir_is_const(const IrFunc *f, IrVal v) { return ir_val(f, v)->def && ir_val(f, v)->def->kind == IR_CONST; }
+static inline bool ir_is_const(const IrFunc *f, IrVal v) {
+  return ir_val(f, v)->def && ir_val(f, v)->def->kind == IR_CONST;
+}
 static inline bool ir_is_const_int(const IrFunc *f, IrVal v, int64_t *out) {
   if (!ir_is_const(f, v) || ir_type(f, v).elem != IR_INT) return false;
   *out = ir_val(f, v)->def->attr.i;
@@ -248,8 +255,10 @@ void ir_close_build(IrBuilder *b, IrOp *op);
 static inline IrVal ir_result(const IrOp *op, int k) { return op->result + (IrVal)k; }
 
 // Calls and the like: result types and sizes are given by the caller (dims as for ir_close_if).
-IrOp *ir_call(IrBuilder *b, Name callee, const IrVal *args, int n, const IrType *types, const IrVal *const *dims, int n_results);
-IrOp *ir_op_explicit(IrBuilder *b, IrOpKind k, const IrVal *args, int n, const IrType *types, const IrVal *const *dims, int n_results);
+IrOp *ir_call(IrBuilder *b, Name callee, const IrVal *args, int n, const IrType *types,
+              const IrVal *const *dims, int n_results);
+IrOp *ir_op_explicit(IrBuilder *b, IrOpKind k, const IrVal *args, int n, const IrType *types,
+                     const IrVal *const *dims, int n_results);
 
 // ---- clone.c: passes rebuild functions --------------------------------------------------------------------------
 // A pass walks the old function and emits a new one through a map from old values to new ones. Cloning an operation
@@ -287,15 +296,17 @@ void ir_close_like(IrBuilder *b, IrMap *map, const IrOp *op, IrOp *now);
 
 typedef enum IrWalk { IR_WALK_CONTINUE, IR_WALK_PRUNE, IR_WALK_STOP } IrWalk; // prune: not into its regions
 typedef IrWalk IrVisit(void *user, IrOp *op);
-bool ir_walk(IrRegion *r, IrVisit *fn, void *user); // operations in order, outer before inner; false if stopped
-int *ir_use_counts(Arena *scratch, const IrFunc *f); // by value: operands, yields, sizes of live values
+// Operations in order, outer before inner; false if stopped.
+bool ir_walk(IrRegion *r, IrVisit *fn, void *user);
+int *ir_use_counts(Arena *scratch, const IrFunc *f);      // by value: operands, yields, sizes of live values
 bool ir_inside(const IrRegion *r, const IrRegion *outer); // r is outer or within it
 // Visible at the start of region r: defined in a region around it (parameters and arguments included).
 bool ir_defined_outside(const IrFunc *f, IrVal v, const IrRegion *r);
 // The values used in r (and within) that are defined outside it, each once; sizes of values included.
 typedef VEC(IrVal) IrVals;
 void ir_free_values(Arena *scratch, const IrFunc *f, const IrRegion *r, IrVals *out);
-void ir_free_values_op(Arena *scratch, const IrFunc *f, const IrOp *op, IrVals *out); // operands and its regions' free values
+// Its operands and its regions' free values.
+void ir_free_values_op(Arena *scratch, const IrFunc *f, const IrOp *op, IrVals *out);
 // Marks recursive and effects on every function; fills `order` with callees before callers.
 typedef VEC(IrFunc *) IrFuncs;
 void ir_call_graph(IrModule *m, Arena *scratch, IrFuncs *order);
@@ -307,7 +318,8 @@ bool ir_op_has_effect(const IrModule *m, const IrOp *op); // itself or within it
 
 void ir_print_func(const IrFunc *f, StrBuf *out);
 void ir_print_module(const IrModule *m, StrBuf *out);
-IrModule *ir_parse(Arena *a, Interner *names, const Sources *sources, int file, Diags *diags); // NULL after errors
+IrModule *ir_parse(Arena *a, Interner *names, const Sources *sources, int file,
+                   Diags *diags); // NULL after errors
 // What is wrong, as text (for a bug report), or NULL if the function is well formed.
 const char *ir_verify_func(Arena *scratch, const IrFunc *f);
 const char *ir_verify_module(Arena *scratch, const IrModule *m);
@@ -331,10 +343,10 @@ typedef struct IrCell {       // a value: a scalar, or an array with its sizes
 typedef struct IrInterp {
   Arena *arena;
   const IrModule *module;
-  bool round;            // round every f64 result to double, f32 to float: then it mirrors compiled code
+  bool round;               // round every f64 result to double, f32 to float: then it mirrors compiled code
   int64_t steps, max_steps; // operations executed; stops with an error past the limit (0: none)
-  StrBuf *printed;       // what print wrote
-  const char *error;     // set when the run failed
+  StrBuf *printed;          // what print wrote
+  const char *error;        // set when the run failed
 } IrInterp;
 
 bool ir_interp(IrInterp *in, const IrFunc *f, const IrCell *args, IrCell *results); // sizes are arguments too

@@ -497,6 +497,7 @@ static void parse_build(Parser *p, const Statement *s) {
   }
   IrBuilder body;
   IrOp *op = ir_build(s->b, dims.data, dims.len, &body);
+  op->on_stack = accept_word(p, "on_stack");
   bind_args(p, &names, op->regions[0]);
   parse_region(p, &body);
   if (!p->failed) ir_close_build(s->b, op);
