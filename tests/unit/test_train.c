@@ -503,6 +503,26 @@ Test(train, a_failing_loss_ends_training_and_leaks_nothing) {
   teardown(&r);
 }
 
+// Whatever allocation fails, there is an error and nothing is left behind.
+Test(train, survives_any_lack_of_memory) {
+  int64_t limit = 64;
+  for (bool done = false; !done; limit += 64) {
+    Run r;
+    setup(&r);
+    r.spec.validation = 0.2;
+    r.spec.patience = 10;
+    r.spec.accumulate = 2;
+    dprt_memory_limit(r.ctx, limit);
+    int32_t status = train(&r);
+    cr_expect(status == DPRT_OK || status == DPRT_MEMORY, "status %d with %lld bytes", status,
+              (long long)limit);
+    cr_expect_eq((int32_t)dprt_get_error(r.ctx)->status, status);
+    done = status == DPRT_OK;
+    teardown(&r);
+  }
+  cr_expect(limit > 2000 && limit < 20000, "%lld bytes", (long long)limit);
+}
+
 Test(train, refuses_bad_options) {
   Run r;
   setup(&r);
