@@ -815,3 +815,152 @@ Test(files, the_clock_runs) {
   cr_expect_geq(b[0].f64, a[0].f64);
   end_ctx(ctx, &h);
 }
+
+// ---- plots -----------------------------------------------------------------------------------------------------
+
+// A file that holds one well-formed svg element without a number that is none. Returns its text, until the next call.
+static const char *svg_text(const char *name) {
+  static char text[1 << 20];
+  FILE *f = fopen(path_of(name), "rb");
+  cr_assert_not_null(f);
+  size_t n = fread(text, 1, sizeof text - 1, f);
+  text[n] = 0;
+  fclose(f);
+  cr_expect_eq(strncmp(text, "<svg ", 5), 0);
+  cr_expect_eq(strncmp(text + n - 7, "</svg>\n", 7), 0);
+  int depth = 0;
+  for (const char *p = text; (p = strchr(p, '<')); p++) {
+    const char *end = strchr(p, '>');
+    cr_assert_not_null(end);
+    cr_assert_null(memmem(p, (size_t)(end - p), "nan", 3));
+    cr_assert_null(memmem(p, (size_t)(end - p), "inf", 3));
+    if (p[1] == '/')
+      depth--;
+    else if (end[-1] != '/')
+      depth++;
+    cr_assert(depth >= 0);
+  }
+  cr_expect_eq(depth, 0);
+  return text;
+}
+
+static int count_of(const char *text, const char *piece) {
+  int n = 0;
+  for (const char *p = text; (p = strstr(p, piece)); p++)
+    n++;
+  return n;
+}
+
+Test(files, line_plots) {
+  Host h;
+  dprt_ctx *ctx = new_ctx(&h);
+  double x[] = {0, 1, 2, 3}, y[] = {1, 10, 100, 1000, 5, NAN, 7, INFINITY};
+  const char *path = path_of("p.svg");
+  dprt_slot in[12] = {{.str = path},  {.str = "Loss <of> & all"}, {.str = "epoch"}, {.str = "loss"}, {.str = "train, test"},
+                      {.data = x},    {.i64 = 4},                 {.data = y},      {.i64 = 2},      {.i64 = 4},
+                      {.b = false},   {.b = true}};
+  cr_assert_eq(dprt_plot_lines(ctx, in, NULL), DPRT_OK, "%s", dprt_error_text(ctx));
+  const char *text = svg_text("p.svg");
+  cr_expect_not_null(strstr(text, ">Loss &lt;of&gt; &amp; all</text>"));
+  cr_expect_not_null(strstr(text, ">train</text>"));
+  cr_expect_not_null(strstr(text, ">test</text>"));
+  cr_expect_not_null(strstr(text, ">100</text>"), "decades are labelled");
+  cr_expect_eq(count_of(text, "<circle"), 2, "points between gaps are dots");
+  cr_expect_eq(files_in_folder(), 1);
+  in[4].str = "a,b,c";
+  expect_fail(dprt_plot_lines(ctx, in, NULL), ctx, DPRT_ARGUMENT, "the names \"a,b,c\" are 3, but there are 2 rows in y");
+  in[4].str = "";
+  in[0].str = "/nonexistent/p.svg";
+  expect_fail(dprt_plot_lines(ctx, in, NULL), ctx, DPRT_DATA, "cannot write \"/nonexistent/p.svg\": No such file or directory");
+  in[9].i64 = 3;
+  expect_fail(dprt_plot_lines(ctx, in, NULL), ctx, DPRT_SIZE, "sizes 4 and 3 do not fit in `plot_lines(x, y)`");
+  cr_expect_eq(dprt_live_bytes(ctx), 0);
+  end_ctx(ctx, &h);
+}
+
+static double strange(int64_t round, int64_t i) {
+  static const double values[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1, -1, 1e308, -1e308, 5e-324, 1e-300, 1e17, 1e17 + 64, 3.5};
+  return values[dprt_rng_below(round, i, sizeof values / sizeof *values)];
+}
+
+Test(files, plots_of_anything_are_files) {
+  Host h;
+  dprt_ctx *ctx = new_ctx(&h);
+  for (int64_t round = 0; round < 400; round++) {
+    double x[7], y[14], z[49], paths[20];
+    for (int64_t i = 0; i < 7; i++)
+      x[i] = strange(round, i);
+    for (int64_t i = 0; i < 14; i++)
+      y[i] = strange(round, 10 + i);
+    for (int64_t i = 0; i < 49; i++)
+      z[i] = strange(round, 30 + i);
+    for (int64_t i = 0; i < 20; i++)
+      paths[i] = strange(round, 80 + i);
+    int64_t n = dprt_rng_below(round, 100, 8), m = dprt_rng_below(round, 101, 8);
+    const double *ys[] = {y, y + 7};
+    cr_assert_eq(dprt_svg_lines(ctx, path_of("a.svg"), NULL, "x", NULL, 2, NULL, n, x, ys, round & 1, round & 2), DPRT_OK);
+    svg_text("a.svg");
+    double gx[7], gy[7];
+    for (int i = 0; i < 7; i++) {
+      gx[i] = isfinite(x[i]) ? x[i] : i;
+      gy[i] = isfinite(y[i]) ? y[i] : i;
+    }
+    cr_assert_eq(dprt_svg_contour(ctx, path_of("c.svg"), "c", n, gx, m, gy, z, 2, (const char *[]){"a", "b"}, 5, paths), DPRT_OK);
+    svg_text("c.svg");
+  }
+  end_ctx(ctx, &h);
+}
+
+Test(files, line_plots_stay_small) {
+  Host h;
+  dprt_ctx *ctx = new_ctx(&h);
+  enum { N = 300000 };
+  double *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
+  for (int64_t i = 0; i < N; i++) {
+    x[i] = (double)i;
+    y[i] = dprt_rng_normal(1, i);
+  }
+  const double *ys[] = {y};
+  cr_assert_eq(dprt_svg_lines(ctx, path_of("big.svg"), "t", "x", "y", 1, NULL, N, x, ys, false, false), DPRT_OK);
+  cr_expect_lt(strlen(svg_text("big.svg")), 80000u);
+  free(x);
+  free(y);
+  end_ctx(ctx, &h);
+}
+
+Test(files, contour_plots) {
+  Host h;
+  dprt_ctx *ctx = new_ctx(&h);
+  enum { N = 41 };
+  double xs[N], z[N * N], paths[2 * 3 * 2] = {-1, -1, -0.5, -0.4, 0, 0, 1, 1, 0.5, 0.6, 0.1, 0.1};
+  for (int i = 0; i < N; i++)
+    xs[i] = -1 + 2.0 * i / (N - 1);
+  for (int j = 0; j < N; j++)
+    for (int i = 0; i < N; i++)
+      z[j * N + i] = xs[i] * xs[i] + xs[j] * xs[j];
+  dprt_slot in[14] = {{.str = path_of("c.svg")}, {.str = "A bowl"}, {.str = "sgd,adam"}, {.data = xs}, {.i64 = N},
+                      {.data = xs},              {.i64 = N},        {.data = z},         {.i64 = N},   {.i64 = N},
+                      {.data = paths},           {.i64 = 2},        {.i64 = 3},          {.i64 = 2}};
+  cr_assert_eq(dprt_plot_contour(ctx, in, NULL), DPRT_OK, "%s", dprt_error_text(ctx));
+  const char *text = svg_text("c.svg");
+  // A bowl's level inside the frame is one closed line: it ends where it starts.
+  const char *d = strstr(strstr(text, "url(#frame)"), "d=\"M");
+  cr_assert_not_null(d);
+  char start[32] = "", line[100000] = "";
+  cr_assert_eq(sscanf(d + 4, "%31[-0-9. ]", start), 1);
+  cr_assert_eq(sscanf(d + 4, "%99999[^\"]", line), 1);
+  cr_expect_eq(count_of(line, "M"), 0);
+  cr_expect_str_eq(line + strlen(line) - strlen(start), start);
+  cr_expect_eq(count_of(text, "<circle"), 2 + 2 * 3 + 2, "legend, dots and starts");
+  in[2].str = "one";
+  expect_fail(dprt_plot_contour(ctx, in, NULL), ctx, DPRT_ARGUMENT, "the names \"one\" are 1, but there are 2 paths");
+  in[2].str = "";
+  xs[3] = NAN;
+  expect_fail(dprt_plot_contour(ctx, in, NULL), ctx, DPRT_ARGUMENT, "the grid of a contour plot must be finite");
+  xs[3] = -0.85;
+  in[11].i64 = in[12].i64 = 0;
+  cr_expect_eq(dprt_plot_contour(ctx, in, NULL), DPRT_OK);
+  in[0].str = "/nonexistent/c.svg";
+  expect_fail(dprt_plot_contour(ctx, in, NULL), ctx, DPRT_DATA, "cannot write \"/nonexistent/c.svg\": No such file or directory");
+  end_ctx(ctx, &h);
+}

@@ -122,6 +122,7 @@ DPRT_API int32_t dprt_fail_size(dprt_ctx *ctx, const dprt_site *site, const char
 DPRT_API int32_t dprt_fail_assert(dprt_ctx *ctx, const dprt_site *site, const char *message);
 DPRT_API int32_t dprt_fail_divide(dprt_ctx *ctx, const dprt_site *site); // division of an int by zero
 DPRT_API int32_t dprt_fail_stack(dprt_ctx *ctx, const dprt_site *site);
+DPRT_API int32_t dprt_fail_alloc(dprt_ctx *ctx, const dprt_site *site); // after NULL from dprt_alloc: names the place
 // The site to name in errors of runtime functions called next in the slot convention.
 DPRT_API void dprt_at(dprt_ctx *ctx, const dprt_site *site);
 DPRT_API const dprt_site *dprt_site_now(const dprt_ctx *ctx);
@@ -156,6 +157,17 @@ DPRT_API double dprt_rng_uniform(int64_t key, int64_t counter); // [0, 1), 53 bi
 DPRT_API double dprt_rng_normal(int64_t key, int64_t counter);  // mean 0, deviation 1
 DPRT_API int64_t dprt_rng_below(int64_t key, int64_t counter, int64_t n); // 0 <= v < n, unbiased enough for n < 2^53
 DPRT_API void dprt_rng_permutation(int64_t key, int64_t counter, int64_t n, int64_t *out); // Fisher-Yates; uses n counters
+
+// ---- plot.c, contour.c: SVG files, written whole or not at all ------------------------------------------------
+// Values that are not finite, or not positive on a logarithmic axis, leave gaps. names may be NULL: no legend.
+DPRT_API int32_t dprt_svg_lines(dprt_ctx *ctx, const char *path, const char *title, const char *xlabel, const char *ylabel,
+                                int64_t n_series, const char *const *names, int64_t n, const double *xs,
+                                const double *const *ys, bool logx, bool logy);
+// z[j * n + i] is the value at (xs[i], ys[j]); paths hold `steps` points (x, y) each, a ring at the first, a diamond at
+// the last.
+DPRT_API int32_t dprt_svg_contour(dprt_ctx *ctx, const char *path, const char *title, int64_t n, const double *xs,
+                                  int64_t m, const double *ys, const double *z, int64_t n_paths, const char *const *names,
+                                  int64_t steps, const double *paths);
 
 // ---- functions called from dp in the slot convention (declared in stdlib/prelude.dp) ----------------------------
 #define DPRT_EXTERN(name) DPRT_API int32_t name(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out)

@@ -6,6 +6,11 @@ DPRT_EXTERN(dprt_clock);       // () -> f64, seconds since some fixed moment
 DPRT_EXTERN(dprt_read_csv);    // (path: str) -> [rows, cols]f64
 DPRT_EXTERN(dprt_write_csv);   // (path: str, header: str, table: [n, m]f64); header: names with commas between, or ""
 DPRT_EXTERN(dprt_write_text);  // (path: str, text: str)
+// plot.c, contour.c; names: with commas between, or ""
+DPRT_EXTERN(dprt_plot_lines);   // (path: str, title: str, xlabel: str, ylabel: str, names: str, x: [n]f64, y: [k, n]f64,
+                                //  logx: bool, logy: bool)
+DPRT_EXTERN(dprt_plot_contour); // (path: str, title: str, names: str, xs: [n]f64, ys: [m]f64, z: [m, n]f64,
+                                //  paths: [p, s, 2]f64)
 // rng.c
 DPRT_EXTERN(dprt_permutation); // (key: int, counter: int, n: int) -> [n]int
 // schedule.c: factors for a rate, made once and given to an optimizer; by "step" or by "epoch"
