@@ -291,6 +291,8 @@ static void parse_plain(Parser *p, const Statement *s) {
     ir_matacc(s->b, args.data[0], args.data[1], args.data[2], flags);
   else
     ir_op(s->b, s->kind, args.data, args.len);
+  bool may_stack = s->kind == IR_MATMUL || s->kind == IR_FILL || s->kind == IR_COPY;
+  if (may_stack && accept_word(p, "on_stack")) last_op(s)->on_stack = true;
 }
 
 static void parse_check(Parser *p, const Statement *s) {
