@@ -1,0 +1,206 @@
+// What people used to other languages write, and what dp writes instead. In: the cursor at tokens that make no sense;
+// out: a diagnostic in the user's terms, or a help added to one.
+#include "parser.h"
+
+#include <string.h>
+
+typedef struct Foreign {
+  const char *word, *message, *help;
+} Foreign;
+
+static const Foreign *find(const Foreign *table, size_t n, const char *word) {
+  for (size_t i = 0; i < n; i++)
+    if (strcmp(table[i].word, word) == 0) return &table[i];
+  return NULL;
+}
+#define FIND(table, word) find(table, sizeof(table) / sizeof *(table), word)
+
+// Words that begin a function elsewhere.
+static const Foreign declarations[] = {
+    {"def", "a function is declared with `fn`", "write `fn name(x: f64) -> f64 { ... }`"},
+    {"func", "a function is declared with `fn`", "write `fn name(x: f64) -> f64 { ... }`"},
+    {"fun", "a function is declared with `fn`", "write `fn name(x: f64) -> f64 { ... }`"},
+    {"function", "a function is declared with `fn`", "write `fn name(x: f64) -> f64 { ... }`"},
+    {"proc", "a function is declared with `fn`", "write `fn name(x: f64) -> f64 { ... }`"},
+    {"class", "dp has structs of data and no classes",
+     "write `struct Name { x: f64 }` and functions that take it"},
+    {"type", "a type is declared with `struct`", "write `struct Name { x: f64 }`"},
+    {"enum", "dp has no enums", "use `int` codes, or a `struct`"},
+    {"from", "a module is imported whole", "write `import linalg`, then `linalg.name`"},
+    {"use", "a module is taken in with `import`", "write `import linalg`"},
+    {"using", "a module is taken in with `import`", "write `import linalg`"},
+    {"include", "a module is taken in with `import`", "write `import \"file.dp\" as name`"},
+    {"module", "a file is a module; it needs no heading", "leave this line out"},
+    {"pub", "everything at the top level is visible", "leave out `pub`"},
+    {"public", "everything at the top level is visible", "leave out `public`"},
+    {"export", "everything at the top level is visible", "leave out `export`"},
+    {"static", "a function is declared with `fn`", "write `fn name(x: f64) -> f64 { ... }`"},
+    {"async", "dp has no asynchronous functions", "leave out `async`"},
+};
+
+// Words that begin a statement elsewhere, when a name, a bracket or a literal follows.
+static const Foreign statements[] = {
+    {"const", "a variable is declared with `let` or `var`",
+     "write `let x = ...`; what `let` binds does not change"},
+    {"val", "a variable is declared with `let` or `var`",
+     "write `let x = ...`; what `let` binds does not change"},
+    {"auto", "a variable is declared with `let` or `var`", "write `let x = ...`"},
+    {"mut", "a variable that changes is declared with `var`", "write `var x = ...`"},
+    {"local", "a variable is declared with `let` or `var`", "write `var x = ...`"},
+    {"global", "dp has no global variables", "pass the value as a parameter, `inout` if it changes"},
+    {"elif", "dp writes `else if`", "write `else if`, after the `}` of the `if`"},
+    {"elsif", "dp writes `else if`", "write `else if`, after the `}` of the `if`"},
+    {"switch", "dp has no `switch`", "write `if ... { } else if ... { }`"},
+    {"match", "dp has no `match`", "write `if ... { } else if ... { }`"},
+    {"case", "dp has no `switch`", "write `if ... { } else if ... { }`"},
+    {"unless", "dp has no `unless`", "write `if not ...`"},
+    {"until", "dp has no `until`", "write `while not ...`"},
+    {"do", "dp has no `do` loop", "write `while true { ... if done { break } }`"},
+    {"loop", "dp has no `loop`", "write `while true { ... }`"},
+    {"repeat", "dp has no `repeat`", "write `for i in 0..n { ... }`"},
+    {"foreach", "dp has no `foreach`", "write `for x in xs { ... }`"},
+    {"try", "dp has no exceptions", "an error ends the program with its place; check with `if` before"},
+    {"throw", "dp has no exceptions", "write `assert condition, \"message\"`"},
+    {"raise", "dp has no exceptions", "write `assert condition, \"message\"`"},
+    {"print", "a call needs parentheses", "write `print(\"...\")`"},
+    {"println", "a call needs parentheses", "write `print(\"...\")`"},
+    {"yield", "dp has no generators", "push to an array and return it"},
+    {"del", "values are freed by themselves", "leave this out"},
+    {"pass", "an empty block is `{}`", "leave this out"},
+    {"end", "blocks end with `}`", "write `}`"},
+    {"begin", "blocks are written in braces", "write `{ ... }`"},
+};
+
+static bool is_type_name(const char *word) {
+  static const char *const types[] = {"int",  "float", "double", "f64",  "f32", "real",   "bool",
+                                      "long", "char",  "size_t", "void", "str", "string", "unsigned"};
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+    if (strcmp(word, types[i]) == 0) return true;
+  return false;
+}
+
+static bool follows(const Parser *p, int n, TokenKind k) { return kind_ahead(p, n) == k && !ahead(p, n)->nl; }
+
+// `int x = 3`, `double x;`, `float[] x`.
+static bool hint_typed_variable(Parser *p) {
+  const Token *name = ahead(p, 1);
+  if (!follows(p, 1, TOK_NAME)) return false;
+  bool typed = is_type_name(cur(p)->text);
+  if (!typed && !follows(p, 2, TOK_EQ)) return false;
+  Diag *g = fail(p, DIAG_FOREIGN, loc_join(here(p), token_loc(p, name)),
+                 "a variable is declared with `let` or `var`");
+  help(p, g, "write `var %s = ...`, or `let %s = ...` if it does not change", name->text, name->text);
+  return true;
+}
+
+// `x: int = 3`, `x := 3`.
+static bool hint_unlet(Parser *p) {
+  if (!follows(p, 1, TOK_COLON)) return false;
+  Diag *g = fail(p, DIAG_FOREIGN, here(p), "a variable is declared with `let` or `var`");
+  help(p, g, "write `let %s = ...`, or `var` if it changes", cur(p)->text);
+  return true;
+}
+
+bool hint_statement(Parser *p) {
+  if (!at(p, TOK_NAME)) return false;
+  const Token *next = ahead(p, 1);
+  TokenKind k = (TokenKind)next->kind;
+  bool word =
+      !next->nl && (k == TOK_NAME || k == TOK_LBRACE || k == TOK_STRING || k == TOK_STR_OPEN ||
+                    k == TOK_INT || k == TOK_FLOAT || k == TOK_NOT || (k == TOK_LPAREN && !next->glued));
+  bool call = k == TOK_LPAREN && strcmp(cur(p)->text, "switch") != 0 && strcmp(cur(p)->text, "foreach") != 0;
+  const Foreign *f = word && !call ? FIND(statements, cur(p)->text) : NULL;
+  if (!f && word && k == TOK_NAME) f = FIND(declarations, cur(p)->text);
+  if (f) {
+    help(p, fail(p, DIAG_FOREIGN, here(p), "%s", f->message), "%s", f->help);
+    return true;
+  }
+  return hint_typed_variable(p) || hint_unlet(p);
+}
+
+bool hint_declaration(Parser *p) {
+  if (!at(p, TOK_NAME)) return false;
+  TokenKind k = kind_ahead(p, 1);
+  if (ahead(p, 1)->nl || (k != TOK_NAME && k != TOK_FN && k != TOK_STRUCT && k != TOK_STRING)) return false;
+  const Foreign *f = FIND(declarations, cur(p)->text);
+  if (f) {
+    help(p, fail(p, DIAG_FOREIGN, here(p), "%s", f->message), "%s", f->help);
+    return true;
+  }
+  if (k != TOK_NAME || kind_ahead(p, 2) != TOK_LPAREN) return false;
+  Diag *g = fail(p, DIAG_FOREIGN, here(p), "a function is declared with `fn`");
+  help(p, g, "write `fn %s(x: f64) -> f64 { ... }`", ahead(p, 1)->text);
+  return true;
+}
+
+void hint_loop(Parser *p) {
+  bool c_style = kind_ahead(p, 2) == TOK_NAME || kind_ahead(p, 2) == TOK_EQ || kind_ahead(p, 1) == TOK_VAR ||
+                 kind_ahead(p, 1) == TOK_LET;
+  bool destructures = kind_ahead(p, 2) == TOK_COMMA;
+  Diag *g = fail(p, DIAG_FOREIGN, here(p),
+                 destructures ? "a loop has one variable" : "a loop's head has no parentheses");
+  help(p, g,
+       destructures ? "loop over the indices: `for i in 0..len(xs)`, and read `xs[i]` inside"
+       : c_style
+           ? "write `for i in 0..n { ... }`; with a step `for i in 0..n step 2`, backwards `in reverse 0..n`"
+           : "write `for i in 0..n { ... }`");
+}
+
+void hint_missing_expr(Parser *p, Diag *g) {
+  const Token *a = p->pos > 0 ? &p->toks[p->pos - 1] : cur(p),
+              *b = p->pos > 1 ? &p->toks[p->pos - 2] : cur(p);
+  if (a->kind == TOK_MINUS && b->kind == TOK_MINUS && a->glued)
+    help(p, g, "dp has no operator `--`; write `x -= 1`");
+  else if (at(p, TOK_EQ) && a->kind != TOK_EQ)
+    help(p, g, "the comparisons are `==`, `!=`, `<=` and `>=`");
+  else if (at(p, TOK_DOT_DOT))
+    help(p, g, "a range stands after `in` and within the brackets of an index");
+  else if (at(p, TOK_FOR))
+    help(p, g, "`for` is a statement; an array is made with `[for i in 0..n: e]`");
+  else if (at(p, TOK_LET) || at(p, TOK_VAR) || at(p, TOK_RETURN))
+    help(p, g, "%s is a statement and has no value", token_kind_text(kind(p)));
+  else if (at(p, TOK_GT) && a->kind == TOK_LT)
+    help(p, g, "unequal is written `!=`");
+  else if (at(p, TOK_INOUT))
+    help(p, g, "`inout` marks an argument of a call, or a parameter");
+  else if (at(p, TOK_RBRACE) && a->kind == TOK_LBRACE)
+    help(p, g, "a value is needed here");
+  else if (kind(p) >= TOK_FN && kind(p) <= TOK_NOT && !cur(p)->nl)
+    help(p, g, "%s is a word of the language and cannot be a name", token_kind_text(kind(p)));
+}
+
+void hint_statement_end(Parser *p, Diag *g) {
+  const Token *before = p->pos > 0 ? &p->toks[p->pos - 1] : cur(p);
+  if (at(p, TOK_DOT_DOT)) {
+    help(p, g, "a range stands after `in` and within the brackets of an index");
+  } else if (at(p, TOK_FAT_ARROW)) {
+    help(p, g, "a lambda starts with `fn`: `fn(x) => e`");
+  } else if (at(p, TOK_COLON)) {
+    help(p, g, "blocks are written in braces; a variable is declared with `let` or `var`");
+  } else if (at(p, TOK_COMMA)) {
+    help(p, g, "several values stand in parentheses: `(a, b)`");
+  } else if (at(p, TOK_EQ)) {
+    help(p, g, "`==` compares");
+  } else if (at_word(p, "if") || at(p, TOK_IF)) {
+    help(p, g, "a choice is written `if c { a } else { b }`");
+  } else if (before->kind == TOK_RBRACKET && at(p, TOK_LBRACE)) {
+    help(p, g, "a struct's sizes follow from its fields: `Name { x: ... }`");
+  } else if (before->kind == TOK_INT && at(p, TOK_NAME)) {
+    help(p, g, "a product is written with `*`");
+  } else if (before->kind == TOK_NAME &&
+             (at(p, TOK_NAME) || at(p, TOK_INT) || at(p, TOK_FLOAT) || at(p, TOK_STRING))) {
+    help(p, g, "is an operator missing between %s and %s? a call is written `f(x)`",
+         token_describe(p->arena, before), token_describe(p->arena, cur(p)));
+  } else {
+    help(p, g, "put the next statement on a line of its own, or a `;` between the two");
+  }
+}
+
+void hint_block(Parser *p, Diag *g) {
+  if (at(p, TOK_COLON) || at_word(p, "then") || at_word(p, "do"))
+    help(p, g, "blocks are written in braces: `{ ... }`");
+  else if (at(p, TOK_COMMA))
+    help(p, g, "conditions are joined with `and` and `or`");
+  else
+    help(p, g, "the braces are needed, also around a single statement: `{ ... }`");
+}

@@ -1,0 +1,432 @@
+// Statements and blocks. What must hold: after a statement the cursor stands at the next one or at the block's `}`,
+// whatever went wrong in it, and an expression that is a statement is a call or an `if` or block without a value.
+#include "parser.h"
+
+#include <string.h>
+
+static Stmt *stmt_new(Parser *p, StmtKind k, Loc loc) {
+  Stmt *s = ARENA_NEW(p->arena, Stmt);
+  s->kind = k;
+  s->loc = loc;
+  return s;
+}
+
+// ---- patterns, let --------------------------------------------------------------------------------------------
+
+static Pattern *parse_tuple_pattern(Parser *p) {
+  Pattern *t = ARENA_NEW(p->arena, Pattern);
+  bool newlines = p->newlines;
+  t->loc = here(p);
+  p->newlines = false;
+  open_bracket(p);
+  while (!p->panic && !at(p, TOK_RPAREN)) {
+    vec_push(p->arena, &t->parts, parse_pattern(p));
+    if (!accept(p, TOK_COMMA)) break;
+  }
+  close_bracket(p, TOK_RPAREN, "this name");
+  p->newlines = newlines;
+  t->loc = since(p, t->loc);
+  if (t->parts.len == 1) return t->parts.data[0];
+  if (t->parts.len == 0) fail(p, DIAG_SYNTAX, t->loc, "expected names between the parentheses");
+  return t;
+}
+
+Pattern *parse_pattern(Parser *p) {
+  Pattern *t = NULL;
+  int outer;
+  if (enter(p, &outer) && at(p, TOK_LPAREN)) t = parse_tuple_pattern(p);
+  leave(p, outer);
+  if (t) return t;
+  t = ARENA_NEW(p->arena, Pattern);
+  t->name = expect_name(p, "a name", &t->loc);
+  return t;
+}
+
+// `let a, b = ...`: the parentheses are missing.
+static Pattern *parse_bare_tuple(Parser *p, Pattern *first) {
+  Pattern *t = ARENA_NEW(p->arena, Pattern);
+  vec_push(p->arena, &t->parts, first);
+  while (!p->panic && accept(p, TOK_COMMA)) vec_push(p->arena, &t->parts, parse_pattern(p));
+  t->loc = since(p, first->loc);
+  help(p, complain(p, DIAG_SYNTAX, t->loc, "several names stand in parentheses"), "write `let (a, b) = ...`");
+  return t;
+}
+
+static void skip_mut(Parser *p, const Token *keyword) {
+  if (!at_word(p, "mut") || kind_ahead(p, 1) != TOK_NAME) return;
+  advance(p);
+  Loc both = since(p, token_loc(p, keyword));
+  Diag *g = complain(p, DIAG_FOREIGN, both, "a variable that changes is declared with `var`");
+  help(p, g, "write `var`");
+  g->replace = "var";
+}
+
+static Stmt *parse_let(Parser *p) {
+  Stmt *s = stmt_new(p, STMT_LET, here(p));
+  const Token *keyword = cur(p);
+  s->let.is_var = at(p, TOK_VAR);
+  advance(p);
+  skip_mut(p, keyword);
+  s->let.pattern = parse_pattern(p);
+  if (p->panic) {
+    s->kind = STMT_ERROR;
+    return s;
+  }
+  if (at(p, TOK_COMMA)) s->let.pattern = parse_bare_tuple(p, s->let.pattern);
+  if (at(p, TOK_COLON) && kind_ahead(p, 1) != TOK_EQ) {
+    advance(p);
+    s->let.type = parse_type(p);
+  }
+  if (!p->panic && !accept(p, TOK_EQ)) {
+    bool wrong = at(p, TOK_EQ_EQ) || (at(p, TOK_COLON) && kind_ahead(p, 1) == TOK_EQ);
+    Diag *g = fail(p, DIAG_SYNTAX, gap(p), "expected `=` and a value, found %s", found(p));
+    help(p, g, wrong ? "write `=`" : "a variable has a value from its start, for example `var x = 0.0`");
+  }
+  s->let.init = parse_expr(p);
+  return s;
+}
+
+// ---- assignments and expressions ------------------------------------------------------------------------------
+
+static bool assign_op_of(TokenKind k, AssignOp *op) {
+  switch (k) {
+  case TOK_EQ: *op = ASSIGN_SET; return true;
+  case TOK_PLUS_EQ: *op = ASSIGN_ADD; return true;
+  case TOK_MINUS_EQ: *op = ASSIGN_SUB; return true;
+  case TOK_STAR_EQ: *op = ASSIGN_MUL; return true;
+  case TOK_SLASH_EQ: *op = ASSIGN_DIV; return true;
+  default: return false;
+  }
+}
+
+static void check_target(Parser *p, const Expr *target, AssignOp op) {
+  if (target->kind == EXPR_TUPLE && op == ASSIGN_SET) {
+    for (int i = 0; i < target->tuple.elems.len; i++) check_target(p, target->tuple.elems.data[i], op);
+    return;
+  }
+  const Expr *e = target;
+  while (e->kind == EXPR_FIELD || e->kind == EXPR_INDEX)
+    e = e->kind == EXPR_FIELD ? e->field.base : e->index.base;
+  if (e->kind == EXPR_NAME || e->kind == EXPR_ERROR) return;
+  Diag *g = complain(p, DIAG_ASSIGN_TARGET, target->loc, "this cannot be assigned to");
+  diag_label(p->diags, g, e->kind == EXPR_CALL ? "the result of a call" : "not a variable");
+  help(p, g, "the left side is a variable, or a field, an element, a row or a slice of one");
+}
+
+static Stmt *parse_assign(Parser *p, Expr *target, AssignOp op, Loc from) {
+  advance(p);
+  check_target(p, target, op);
+  Stmt *s = stmt_new(p, STMT_ASSIGN, from);
+  s->assign.op = op;
+  s->assign.target = target;
+  s->assign.value = parse_expr(p);
+  AssignOp more;
+  if (!p->panic && !at_new_line(p) && assign_op_of(kind(p), &more)) {
+    Diag *g = fail(p, DIAG_SYNTAX, here(p), "an assignment has no value, so it cannot be assigned further");
+    help(p, g, "write two statements");
+  }
+  return s;
+}
+
+static Stmt *parse_expr_statement(Parser *p) {
+  Loc from = here(p);
+  AssignOp op;
+  Expr *e = hint_statement(p) ? expr_error(p) : parse_expr(p);
+  if (!p->panic && assign_op_of(kind(p), &op)) return parse_assign(p, e, op, from);
+  if (!p->panic && at(p, TOK_COMMA)) {
+    Diag *g = fail(p, DIAG_SYNTAX, here(p), "expected the end of the statement, found `,`");
+    help(p, g, "several values stand in parentheses: `(a, b) = (b, a)`");
+  }
+  Stmt *s = stmt_new(p, STMT_EXPR, since(p, from));
+  s->expr = e;
+  return s;
+}
+
+// ---- values that nothing uses ---------------------------------------------------------------------------------
+
+static void check_used(Parser *p, Expr *e) {
+  Diag *g;
+  switch (e->kind) {
+  case EXPR_CALL:
+  case EXPR_ERROR: return;
+  case EXPR_BLOCK: demote_value(p, e); return;
+  case EXPR_IF:
+    demote_value(p, e->if_.then);
+    if (e->if_.els) check_used(p, e->if_.els);
+    return;
+  default: break;
+  }
+  g = complain(p, DIAG_UNUSED_VALUE, e->loc, "nothing uses this value");
+  diag_label(p->diags, g, "computed and then dropped");
+  if (e->kind == EXPR_BINARY && e->binary.op == BIN_EQ)
+    help(p, g, "`==` compares; to assign, write `=`");
+  else if (e->kind == EXPR_STRING)
+    help(p, g, "to show it, write `print(...)`");
+  else
+    help(p, g, "assign it to a name, or `return` it from a function that declares its result with `->`");
+}
+
+void demote_value(Parser *p, Expr *block) {
+  if (block->kind != EXPR_BLOCK || !block->block.value) return;
+  Expr *e = block->block.value;
+  check_used(p, e);
+  Stmt *s = stmt_new(p, STMT_EXPR, e->loc);
+  s->expr = e;
+  vec_push(p->arena, &block->block.stmts, s);
+  block->block.value = NULL;
+}
+
+// An `if` has a value when it covers all cases and a branch has one.
+static bool has_value(const Expr *e) {
+  bool any = false;
+  for (; e && e->kind == EXPR_IF; e = e->if_.els) any |= has_value(e->if_.then);
+  if (!e) return false;
+  return any || e->kind != EXPR_BLOCK || e->block.value;
+}
+
+// ---- loops and the rest ---------------------------------------------------------------------------------------
+
+static Stmt *parse_for(Parser *p, Loc from, CheckpointKind checkpoint, int64_t n) {
+  int base = p->open.len;
+  Stmt *s = stmt_new(p, STMT_FOR, from);
+  advance(p);
+  bool no_struct = p->no_struct;
+  p->no_struct = true;
+  s->for_.iter = parse_iter(p);
+  p->no_struct = no_struct;
+  s->for_.body = parse_block(p, base, "the loop's range");
+  demote_value(p, s->for_.body);
+  s->for_.checkpoint = checkpoint;
+  s->for_.checkpoint_n = n;
+  return s;
+}
+
+static Stmt *parse_while(Parser *p) {
+  int base = p->open.len;
+  Stmt *s = stmt_new(p, STMT_WHILE, here(p));
+  advance(p);
+  s->while_.cond = parse_condition(p, "`while`");
+  s->while_.body = parse_block(p, base, "the condition of `while`");
+  demote_value(p, s->while_.body);
+  return s;
+}
+
+static CheckpointKind parse_checkpoint_args(Parser *p, int64_t *n) {
+  CheckpointKind k = CHECKPOINT_NONE;
+  Loc from = here(p);
+  bool newlines = p->newlines;
+  p->newlines = false;
+  if (at(p, TOK_LPAREN)) {
+    open_bracket(p);
+    if (at_word(p, "every")) k = CHECKPOINT_EVERY;
+    if (at_word(p, "slots")) k = CHECKPOINT_SLOTS;
+    if (k != CHECKPOINT_NONE && kind_ahead(p, 1) == TOK_COLON && kind_ahead(p, 2) == TOK_INT) {
+      p->pos += 2;
+      Loc number = here(p);
+      *n = parse_int_token(p);
+      if (*n < 1) complain(p, DIAG_ATTRIBUTE, number, "`@checkpoint` needs at least 1");
+      close_bracket(p, TOK_RPAREN, "the number");
+      p->newlines = newlines;
+      return k;
+    }
+  }
+  p->newlines = newlines;
+  help(p, fail(p, DIAG_ATTRIBUTE, since(p, from), "`@checkpoint` needs to know how often"),
+       "write `@checkpoint(every: 32)` or `@checkpoint(slots: 8)`, with a number");
+  return CHECKPOINT_NONE;
+}
+
+static Stmt *parse_attributed(Parser *p) {
+  Loc from = here(p), name_loc;
+  int64_t n = 0;
+  advance(p);
+  Name name = expect_name(p, "an attribute's name after `@`", &name_loc);
+  if (!p->panic && strcmp(name, "checkpoint") != 0)
+    help(p, fail(p, DIAG_ATTRIBUTE, since(p, from), "a statement has no attribute `@%s`", name),
+         "before a `for` there may be `@checkpoint(every: 32)` or `@checkpoint(slots: 8)`");
+  CheckpointKind k = p->panic ? CHECKPOINT_NONE : parse_checkpoint_args(p, &n);
+  if (!p->panic && !at(p, TOK_FOR)) {
+    Diag *g = fail(p, DIAG_ATTRIBUTE, since(p, from), "`@checkpoint` stands before a `for` loop");
+    diag_span(p->diags, g, here(p), "this is %s", token_describe(p->arena, cur(p)));
+  }
+  if (p->panic) return stmt_new(p, STMT_ERROR, since(p, from));
+  return parse_for(p, from, k, n);
+}
+
+static bool at_statement_end(const Parser *p) {
+  return at(p, TOK_EOF) || at(p, TOK_SEMI) || at(p, TOK_RBRACE) || at_new_line(p);
+}
+
+static Stmt *parse_return(Parser *p) {
+  Stmt *s = stmt_new(p, STMT_RETURN, here(p));
+  advance(p);
+  if (at_statement_end(p)) return s;
+  Expr *e = parse_expr(p);
+  if (at(p, TOK_COMMA) && !p->panic) {
+    ExprVec parts = {0};
+    vec_push(p->arena, &parts, e);
+    while (!p->panic && accept(p, TOK_COMMA)) vec_push(p->arena, &parts, parse_expr(p));
+    e = expr_new(p, EXPR_TUPLE, since(p, e->loc));
+    e->tuple.elems = parts;
+  }
+  s->return_.value = e;
+  return s;
+}
+
+static Stmt *parse_assert(Parser *p) {
+  Stmt *s = stmt_new(p, STMT_ASSERT, here(p));
+  advance(p);
+  Expr *e = parse_expr(p);
+  s->assert_.cond = e;
+  if (e->kind == EXPR_TUPLE && e->tuple.elems.len == 2) { // assert(c, m)
+    Diag *g = complain(p, DIAG_SYNTAX, e->loc, "`assert` is a statement and takes no parentheses");
+    help(p, g, "write `assert condition, \"message\"`");
+    s->assert_.cond = e->tuple.elems.data[0];
+    s->assert_.message = e->tuple.elems.data[1];
+  } else if (!p->panic && accept(p, TOK_COMMA)) {
+    s->assert_.message = parse_expr(p);
+  }
+  return s;
+}
+
+static Stmt *parse_word(Parser *p, StmtKind k) {
+  Stmt *s = stmt_new(p, k, here(p));
+  advance(p);
+  return s;
+}
+
+// A declaration where a statement should be; it is read so that its own mistakes are found.
+static Stmt *parse_nested_declaration(Parser *p) {
+  Loc from = here(p);
+  bool fn = at(p, TOK_FN);
+  Diag *g = complain(p, DIAG_SYNTAX, from, "%s stands at the top level of a file, not within a function",
+                     fn ? "a named function" : token_kind_text(kind(p)));
+  if (fn)
+    help(p, g,
+         "move it out, or bind a lambda: `fn(x) => ...` can be passed and uses the variables around it");
+  if (fn)
+    parse_fn(p, FN_PLAIN);
+  else
+    fail(p, DIAG_SYNTAX, from, "unexpected declaration");
+  return stmt_new(p, STMT_ERROR, since(p, from));
+}
+
+static Stmt *parse_stray_else(Parser *p) {
+  Diag *g = fail(p, DIAG_SYNTAX, here(p), "this `else` belongs to no `if`");
+  help(p, g, "`else` follows the `}` of an `if`, on the same line or the next");
+  return stmt_new(p, STMT_ERROR, here(p));
+}
+
+static Stmt *parse_statement_inner(Parser *p) {
+  switch (kind(p)) {
+  case TOK_LET:
+  case TOK_VAR: return parse_let(p);
+  case TOK_FOR: return parse_for(p, here(p), CHECKPOINT_NONE, 0);
+  case TOK_WHILE: return parse_while(p);
+  case TOK_BREAK: return parse_word(p, STMT_BREAK);
+  case TOK_CONTINUE: return parse_word(p, STMT_CONTINUE);
+  case TOK_RETURN: return parse_return(p);
+  case TOK_ASSERT: return parse_assert(p);
+  case TOK_AT: return parse_attributed(p);
+  case TOK_ELSE: return parse_stray_else(p);
+  case TOK_FN:
+    if (kind_ahead(p, 1) != TOK_NAME) return parse_expr_statement(p);
+    return parse_nested_declaration(p);
+  case TOK_STRUCT:
+  case TOK_IMPORT:
+  case TOK_EXTERN:
+  case TOK_ADJOINT:
+  case TOK_TANGENT: return parse_nested_declaration(p);
+  default: return parse_expr_statement(p);
+  }
+}
+
+static Stmt *parse_statement(Parser *p) {
+  int start = p->pos, base = p->open.len;
+  Stmt *s = parse_statement_inner(p);
+  if (!p->panic) s->loc = since(p, s->loc);
+  if (!p->panic && !at_statement_end(p)) {
+    Diag *g = fail(p, DIAG_SYNTAX, here(p), "expected the end of the statement, found %s", found(p));
+    hint_statement_end(p, g);
+  }
+  if (p->panic) recover_statement(p, start, base);
+  return s;
+}
+
+// ---- blocks ---------------------------------------------------------------------------------------------------
+
+// A `}` that starts a line further left than the line of its `{` hints at one that is missing before it.
+static void note_indentation(Parser *p, int opener) {
+  const Token *t = cur(p);
+  if (p->suspect >= 0 || !t->nl || indent_of(p, t) >= indent_of(p, &p->toks[opener])) return;
+  p->suspect = opener;
+}
+
+static void unclosed_block(Parser *p, int opener) {
+  int blamed = p->suspect >= 0 ? p->suspect : opener;
+  Diag *g = fail(p, DIAG_UNCLOSED, token_loc(p, &p->toks[blamed]), "this `{` is never closed");
+  if (p->suspect >= 0)
+    diag_label(p->diags, g, "by the indentation, its `}` is missing");
+  else
+    diag_label(p->diags, g, "opened here");
+  diag_span(p->diags, g, gap(p), "`}` expected before %s", found(p));
+  p->panic = PANIC_DECL;
+}
+
+static void parse_block_items(Parser *p, Expr *e, int opener) {
+  int indent = indent_of(p, &p->toks[p->decl_start]);
+  Stmt *last = NULL;
+  while (p->panic != PANIC_DECL && !at(p, TOK_RBRACE)) {
+    if (at(p, TOK_EOF) || (at_decl(p) && indent_of(p, cur(p)) <= indent)) {
+      unclosed_block(p, opener);
+      return;
+    }
+    if (accept(p, TOK_SEMI)) continue;
+    if (last && last->kind == STMT_EXPR) check_used(p, last->expr);
+    last = parse_statement(p);
+    vec_push(p->arena, &e->block.stmts, last);
+  }
+  if (!last || last->kind != STMT_EXPR || p->panic) return;
+  if (last->expr->kind != EXPR_IF && last->expr->kind != EXPR_BLOCK) {
+    e->block.value = last->expr;
+  } else if (has_value(last->expr)) {
+    e->block.value = last->expr;
+  } else {
+    check_used(p, last->expr);
+    return;
+  }
+  e->block.stmts.len--;
+}
+
+static bool find_block(Parser *p, int base, const char *after) {
+  if (!p->panic && !at(p, TOK_LBRACE)) {
+    Diag *g = fail(p, DIAG_SYNTAX, gap(p), "expected `{` after %s, found %s", after, found(p));
+    hint_block(p, g);
+  }
+  return !p->panic || recover_block(p, base);
+}
+
+Expr *parse_block(Parser *p, int base, const char *after) {
+  int outer;
+  if (!find_block(p, base, after)) return expr_error(p);
+  Loc from = here(p);
+  bool newlines = p->newlines, no_struct = p->no_struct;
+  Expr block = {.kind = EXPR_BLOCK};
+  if (enter(p, &outer)) {
+    int opener = p->pos;
+    open_bracket(p);
+    p->newlines = true;
+    p->no_struct = false;
+    parse_block_items(p, &block, opener);
+    if (!p->panic) {
+      note_indentation(p, opener);
+      close_bracket(p, TOK_RBRACE, "this statement");
+    }
+    p->newlines = newlines;
+    p->no_struct = no_struct;
+  }
+  leave(p, outer);
+  Expr *e = expr_new(p, EXPR_BLOCK, since(p, from));
+  e->block = block.block;
+  return e;
+}
