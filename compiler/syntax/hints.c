@@ -71,7 +71,7 @@ static const Foreign statements[] = {
     {"begin", "blocks are written in braces", "write `{ ... }`"},
 };
 
-static bool is_type_name(const char *word) {
+bool is_type_name(const char *word) {
   static const char *const types[] = {"int",  "float", "double", "f64",  "f32", "real",   "bool",
                                       "long", "char",  "size_t", "void", "str", "string", "unsigned"};
   for (size_t i = 0; i < sizeof types / sizeof *types; i++)

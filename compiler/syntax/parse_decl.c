@@ -35,7 +35,9 @@ static void parse_param_type(Parser *p, Param *par, bool types_needed) {
   if (!p->panic && at(p, TOK_NAME) && !at_new_line(p)) { // `f64 x`, `x f64`
     Diag *g = fail(p, DIAG_FOREIGN, par->loc, "a parameter is written `name: type`");
     diag_span(p->diags, g, here(p), "found a second name");
-    help(p, g, "write `%s: %s` or `%s: %s`", par->name, cur(p)->text, cur(p)->text, par->name);
+    bool type_first = is_type_name(par->name);
+    help(p, g, "write `%s: %s`", type_first ? cur(p)->text : par->name,
+         type_first ? par->name : cur(p)->text);
   }
   if (!p->panic && accept(p, TOK_COLON)) {
     par->type = parse_type(p);
@@ -226,7 +228,7 @@ static void parse_struct_decl(Parser *p, const char *doc) {
       parse_field_decl(p, s);
     if (!p->panic && !accept(p, TOK_RBRACE)) {
       Diag *g = fail(p, DIAG_UNCLOSED, token_loc(p, &p->toks[opener]), "this `{` is never closed");
-      diag_span(p->diags, g, gap(p), "`}` expected before %s", found(p));
+      diag_span(p->diags, g, gap(p), "`}` expected before %s", token_describe(p->arena, cur(p)));
     }
   }
   s->loc = since(p, s->loc);

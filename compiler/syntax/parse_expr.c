@@ -517,9 +517,7 @@ Expr *parse_condition(Parser *p, const char *after) {
   return e;
 }
 
-static bool at_elif(const Parser *p) {
-  return at_word(p, "elif") || at_word(p, "elsif") || at_word(p, "elseif");
-}
+bool at_elif(const Parser *p) { return at_word(p, "elif") || at_word(p, "elsif") || at_word(p, "elseif"); }
 
 static Expr *parse_if(Parser *p) {
   int base = p->open.len, outer;
@@ -694,15 +692,22 @@ static Expr *parse_int_min(Parser *p, Loc minus) {
   return e;
 }
 
+// `x++` or `x--` at a statement's end, the cursor at the second sign.
+static bool at_increment(const Parser *p) {
+  const Token *before = p->pos ? &p->toks[p->pos - 1] : cur(p), *next = ahead(p, 1);
+  return before->kind == cur(p)->kind && before != cur(p) && cur(p)->glued &&
+         (next->nl || next->kind == TOK_RBRACE || next->kind == TOK_SEMI || next->kind == TOK_EOF);
+}
+
+static void fail_increment(Parser *p) {
+  char sign = at(p, TOK_PLUS) ? '+' : '-';
+  Loc both = loc_join(token_loc(p, &p->toks[p->pos - 1]), here(p));
+  Diag *g = fail(p, DIAG_FOREIGN, both, "dp has no operator `%c%c`", sign, sign);
+  help(p, g, "write `x %c= 1`", sign);
+}
+
 // A `+` where an operand should be.
 static void skip_plus(Parser *p) {
-  const Token *before = p->pos ? &p->toks[p->pos - 1] : cur(p), *next = ahead(p, 1);
-  if (before->kind == TOK_PLUS && cur(p)->glued &&
-      (next->nl || next->kind == TOK_RBRACE || next->kind == TOK_SEMI)) {
-    Diag *g = fail(p, DIAG_FOREIGN, loc_join(token_loc(p, before), here(p)), "dp has no operator `++`");
-    help(p, g, "write `x += 1`");
-    return;
-  }
   Diag *g = complain(p, DIAG_FOREIGN, here(p), "dp has no unary `+`");
   help(p, g, "leave it out");
   g->replace = "";
@@ -712,7 +717,8 @@ static void skip_plus(Parser *p) {
 // `-x`, `x ^ y`: `^` binds tighter than the minus before it and takes one after it.
 static Expr *parse_unary(Parser *p) {
   int outer;
-  if (at(p, TOK_PLUS)) skip_plus(p);
+  if ((at(p, TOK_PLUS) || at(p, TOK_MINUS)) && at_increment(p)) fail_increment(p);
+  if (!p->panic && at(p, TOK_PLUS)) skip_plus(p);
   if (p->panic) return expr_error(p);
   Loc from = here(p);
   if (accept(p, TOK_MINUS)) {

@@ -343,13 +343,19 @@ static Stmt *parse_statement_inner(Parser *p) {
 
 static Stmt *parse_statement(Parser *p) {
   int start = p->pos, base = p->open.len;
-  Stmt *s = parse_statement_inner(p);
+  bool lost_else = p->headless && (at(p, TOK_ELSE) || at_elif(p));
+  p->headless = false;
+  if (lost_else) p->panic = PANIC_STMT; // said with its `if`
+  Stmt *s = lost_else ? stmt_new(p, STMT_ERROR, here(p)) : parse_statement_inner(p);
   if (!p->panic) s->loc = since(p, s->loc);
   if (!p->panic && !at_statement_end(p)) {
     Diag *g = fail(p, DIAG_SYNTAX, here(p), "expected the end of the statement, found %s", found(p));
     hint_statement_end(p, g);
   }
-  if (p->panic) recover_statement(p, start, base);
+  if (p->panic) {
+    if (s->kind == STMT_EXPR) s->kind = STMT_ERROR;
+    recover_statement(p, start, base);
+  }
   return s;
 }
 
@@ -369,7 +375,7 @@ static void unclosed_block(Parser *p, int opener) {
     diag_label(p->diags, g, "by the indentation, its `}` is missing");
   else
     diag_label(p->diags, g, "opened here");
-  diag_span(p->diags, g, gap(p), "`}` expected before %s", found(p));
+  diag_span(p->diags, g, gap(p), "`}` expected before %s", token_describe(p->arena, cur(p)));
   p->panic = PANIC_DECL;
 }
 
@@ -403,7 +409,9 @@ static bool find_block(Parser *p, int base, const char *after) {
     Diag *g = fail(p, DIAG_SYNTAX, gap(p), "expected `{` after %s, found %s", after, found(p));
     hint_block(p, g);
   }
-  return !p->panic || recover_block(p, base);
+  if (!p->panic || recover_block(p, base)) return true;
+  p->headless = true;
+  return false;
 }
 
 Expr *parse_block(Parser *p, int base, const char *after) {

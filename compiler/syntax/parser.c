@@ -322,6 +322,17 @@ static void collect_comments(Parser *p) {
   }
 }
 
+// The lexer runs first, so its findings come before the parser's; the reader wants them in the file's order.
+static void sort_diags(Diags *d, int from) {
+  for (int i = from + 1; i < d->list.len; i++) {
+    Diag *g = d->list.data[i];
+    int j = i;
+    for (; j > from && d->list.data[j - 1]->primary.loc.off > g->primary.loc.off; j--)
+      d->list.data[j] = d->list.data[j - 1];
+    d->list.data[j] = g;
+  }
+}
+
 Module *parse_module(Arena *a, Interner *names, const Sources *sources, int file, Diags *diags) {
   Module *m = ARENA_NEW(a, Module);
   const Source *src = sources_get(sources, loc_at(file, 0, 0));
@@ -330,6 +341,7 @@ Module *parse_module(Arena *a, Interner *names, const Sources *sources, int file
   if (!src) return m;
   Parser p = {
       .arena = a, .names = names, .sources = sources, .src = src, .diags = diags, .file = file, .module = m};
+  int diags_before = diags->list.len;
   lex_file(a, names, sources, file, diags, &p.lexed);
   p.toks = p.lexed.toks.data;
   p.n_toks = p.lexed.toks.len;
@@ -350,5 +362,6 @@ Module *parse_module(Arena *a, Interner *names, const Sources *sources, int file
     p.decl_end = p.pos - 1;
   }
   collect_comments(&p);
+  sort_diags(diags, diags_before);
   return m;
 }

@@ -33,6 +33,7 @@ typedef struct Parser {
   int height;     // of the tree parsed since it was last set to 0
   VEC(int) open;  // the brackets open at the cursor, as token indices
   int suspect;    // an open `{` whose `}` is indented differently, or -1
+  bool headless;  // the statement before lacks its block, so an `else` here is no mistake of its own
   int decl_start; // the first token of the declaration at hand
   int decl_end;   // the last token of the declaration before, or -1
 } Parser;
@@ -90,6 +91,7 @@ Expr *parse_block(Parser *p, int base, const char *after);
 Pattern *parse_pattern(Parser *p);
 void demote_value(Parser *p, Expr *block); // the block stands where values are not used
 Expr *parse_expr(Parser *p);
+bool at_elif(const Parser *p);                       // `elif` and the like
 Expr *parse_condition(Parser *p, const char *after); // of `if` and `while`
 Iter parse_iter(Parser *p);                          // name in range [step e]
 Expr *parse_string_token(Parser *p);
@@ -102,6 +104,7 @@ Expr *expr_error(Parser *p);
 
 // ---- hints.c --------------------------------------------------------------------------------------------------
 
+bool is_type_name(const char *word); // in any language
 // Reports what the tokens at the cursor look like in another language, if they do.
 bool hint_statement(Parser *p);
 bool hint_declaration(Parser *p);
