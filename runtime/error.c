@@ -92,6 +92,14 @@ int32_t dprt_fail_stack(dprt_ctx *ctx, const dprt_site *site) {
   return dprt_fail(ctx, DPRT_STACK, site, "the recursion is too deep for the thread's stack");
 }
 
+int32_t dprt_fail_alloc(dprt_ctx *ctx, const dprt_site *site) {
+  if (ctx->error.status == DPRT_OK)
+    return dprt_fail(ctx, DPRT_MEMORY, site, "out of memory");
+  if (site)
+    ctx->error.site = site;
+  return (int32_t)ctx->error.status;
+}
+
 // ---- the error as text ---------------------------------------------------------------------------------------
 
 static void add_place(TextBuf *t, const dprt_site *site) {

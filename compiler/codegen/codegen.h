@@ -49,5 +49,6 @@ void cg_free(CgModule *cg);
 // For jit/: the LLVMOrcThreadSafeContextRef and LLVMModuleRef, as void * to keep llvm-c out of here; ownership moves.
 void cg_release(CgModule *cg, void **thread_safe_context, void **module);
 const char *cg_export_symbol(Arena *a, Name func); // "dp.f"
+const char *cg_any_export(CgModule *cg);           // the symbol of some function that can be called; NULL without one
 
 #endif
