@@ -1,0 +1,127 @@
+// What the files of ad/ share.
+#ifndef DP_AD_INTERNAL_H
+#define DP_AD_INTERNAL_H
+
+#include "ad/ad.h"
+
+// ---- emit.c: arithmetic that folds what differentiation makes trivial ---------------------------------------------
+
+bool ad_is_float_const(const IrFunc *f, IrVal v, double want);
+IrVal ad_add(IrBuilder *b, IrVal x, IrVal y);
+IrVal ad_sub(IrBuilder *b, IrVal x, IrVal y);
+IrVal ad_mul(IrBuilder *b, IrVal x, IrVal y);
+IrVal ad_neg(IrBuilder *b, IrVal x);
+IrVal ad_div(IrBuilder *b, IrVal x, IrVal y);
+IrVal ad_const_like(IrBuilder *b, IrVal like, double v); // of the float type of `like`
+IrVal ad_zero(IrBuilder *b, IrElem e);
+// A zero of the type and sizes of an array or scalar value (sizes: values of b's function).
+IrVal ad_zeros(IrBuilder *b, IrType t, const IrVal *dims);
+IrVal ad_sum_arrays(IrBuilder *b, IrVal x, IrVal y); // elementwise x + y, any rank; uses up x
+IrVal ad_int_add(IrBuilder *b, IrVal x, IrVal y);
+IrVal ad_int_sub(IrBuilder *b, IrVal x, IrVal y);
+IrVal ad_int_mul(IrBuilder *b, IrVal x, IrVal y);
+
+// Opens nested FOR loops over all elements of an array of these sizes, carrying one value; idx gets the indices.
+// Fill innermost through the returned builder, then close with the carried value's new version; returns the result.
+typedef struct AdNest {
+  IrOp *loops[IR_MAX_RANK];
+  IrBuilder inner[IR_MAX_RANK];
+  int rank, n;
+} AdNest;
+IrBuilder ad_nest_open(IrBuilder *b, AdNest *nest, const IrVal *dims, int rank, const IrVal *inits, int n,
+                       IrVal *idx, IrVal *carried);
+void ad_nest_close(AdNest *nest, const IrVal *yields, IrVal *results);
+
+// ---- rules.c: the derivative of each scalar operation ---------------------------------------------------------------
+// One rule per operation gives both modes: the partial derivative by operand `arg`, times t. A rule reads primal values
+// through `operand` and `result`, so that the planner can ask which ones it needs by running it on a scratch function.
+
+typedef struct Rule {
+  IrBuilder *b;
+  const IrOp *op;
+  void *user;
+  IrVal (*operand)(struct Rule *r, int k);
+  IrVal (*result)(struct Rule *r);
+} Rule;
+
+typedef enum RuleClass { RULE_NONE, RULE_SCALAR, RULE_STRUCT, RULE_LOST } RuleClass;
+RuleClass rule_class(IrOpKind k);
+IrVal rule_apply(Rule *r, int arg, IrVal t); // SCALAR only
+// Which primal values rule_apply reads for the operands marked in `active`: bit k operand k, bit 31 the result.
+uint32_t rule_needs(Arena *scratch, const IrFunc *f, const IrOp *op, const bool *active);
+enum { RULE_NEEDS_RESULT = 1u << 31 };
+
+// ---- activity.c ---------------------------------------------------------------------------------------------------
+// A value is active when it depends on an input that is differentiated (varied) and an output depends on it (useful).
+
+typedef struct Activity {
+  bool *varied, *useful; // by value
+} Activity;
+
+// wrt by parameter; useful starts from every float result.
+Activity activity_of(Arena *scratch, const IrFunc *f, const bool *wrt);
+static inline bool is_active(const Activity *a, IrVal v) { return v && a->varied[v] && a->useful[v]; }
+
+// ---- mincut.c -------------------------------------------------------------------------------------------------------
+// Smallest cut of a directed graph with real capacities (Dinic). After solving, node_needed tells the sink's side.
+
+typedef struct MinCut MinCut;
+#define CUT_INFINITE 1e30
+enum { CUT_SOURCE = 0, CUT_SINK = 1 };
+MinCut *mincut_new(Arena *a);
+int mincut_node(MinCut *g);
+void mincut_edge(MinCut *g, int from, int to, double capacity);
+double mincut_solve(MinCut *g);
+bool mincut_sink_side(const MinCut *g, int node);
+
+// ---- plan.c: what the reverse sweep keeps ---------------------------------------------------------------------------
+
+// For an operation with regions (FOR, WHILE, BUILD, IF): what its forward form saves for its reverse form.
+typedef struct RegionPlan {
+  IrVals saved;                  // values at the region's level that are saved per iteration
+  VEC(const IrOp *) saved_tapes; // nested operations whose own tapes are saved per iteration
+  bool *recompute;               // by index in region->ops: emitted again at the start of the reverse region
+  bool *tape_again;              // by index: emitted again with its tapes
+  bool *replayed; // by carried value: run along in the reverse loop (loops reversed in forward order)
+} RegionPlan;
+
+typedef struct OpPlan {
+  const IrOp *op;
+  RegionPlan *regions; // one per region (WHILE: the body is index 1)
+  bool active;         // some result is active: it has a reverse form
+  bool has_tape;       // something is saved
+  int n_tape;          // how many arrays the tape is
+  bool forward_order;  // iterations commute: reversed in forward order
+  bool *invariant;     // by carried value: only accumulated, so its adjoint is the same in every iteration
+  IrVals outer;        // primal values from outside that the reverse form reads
+  IrVals targets;      // active values from outside that the reverse form contributes to
+  IrVals tape;         // while emitting: the tapes of the latest forward form, in the new function
+  IrVal trip;          // while emitting: number of iterations of the latest forward form (WHILE)
+} OpPlan;
+
+typedef struct Plan {
+  Arena *arena;
+  const IrFunc *f;
+  Activity act;
+  OpPlan **ops;        // by the operation's first result (every region operation that matters has one)
+  const char *refused; // why something cannot be reversed, with where
+  Loc refused_at;
+} Plan;
+
+Plan *plan_reverse(Arena *scratch, const IrFunc *f, const bool *wrt);
+static inline OpPlan *plan_of(const Plan *p, const IrOp *op) {
+  return op->n_results ? p->ops[op->result] : NULL;
+}
+// Carried value k of a FOR is an int that every iteration changes by the same amount `step` (a constant, or a value from
+// outside): known from the iteration's number.
+bool loop_counter(const IrFunc *f, const IrRegion *body, int k, IrVal *step);
+
+// ---- check.c ------------------------------------------------------------------------------------------------------------
+// Reports every place in f where a derivative by `wrt` would be lost. `asked` is where the derivative was asked for.
+void ad_check_lost(const IrFunc *f, const bool *wrt, Loc asked, Diags *diags);
+// A value that is a parameter of its function (sizes included): known to the caller.
+static inline bool is_param(const IrFunc *f, IrVal v) {
+  return ir_val(f, v)->region == f->body && !ir_val(f, v)->def;
+}
+
+#endif

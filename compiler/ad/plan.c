@@ -1,0 +1,563 @@
+// Differentiation: what the reverse sweep keeps. In: a function and its activity. Out: for every operation with regions
+// which values its forward form saves, which the reverse form computes again, and in which order it runs backwards.
+//
+// A value that the reverse sweep of a region reads is either saved in each iteration (bytes written and read back) or
+// computed again at the start of the reverse iteration (the cost of its operation, and its operands are then needed too).
+// The cheapest choice for all of them together is a minimum cut: a node "needed" and a node "computed" per value, saving
+// is an edge between the two. Values from outside the region are free here and needed by the region around it.
+#include "ad/plan.h"
+
+static const double TYPICAL_SIZE = 32.0; // of an axis or trip count that is not a constant
+static const double SAVE_COST = 4.0;     // per scalar: one store, one load, and the room in the cache
+
+// ---- helpers over the old function -----------------------------------------------------------------------------------
+
+static bool local_to(const Planner *p, IrVal v, const IrRegion *r) { return ir_val(p->f, v)->region == r; }
+
+static bool outside(const Planner *p, IrVal v, const IrRegion *r) {
+  return !ir_inside(ir_val(p->f, v)->region, r);
+}
+
+static void add_once(Planner *p, IrVals *list, IrVal v) {
+  for (int i = 0; i < list->len; i++)
+    if (list->data[i] == v) return;
+  vec_push(p->arena, list, v);
+}
+
+static double typical(const Planner *p, IrVal size) {
+  int64_t n;
+  return ir_is_const_int(p->f, size, &n) ? (double)n : TYPICAL_SIZE;
+}
+
+static double typical_elements(const Planner *p, IrVal v) {
+  IrType t = ir_type(p->f, v);
+  if (t.grow) return TYPICAL_SIZE;
+  double n = 1.0;
+  for (int k = 0; k < t.rank; k++) n *= typical(p, ir_dims(p->f, v)[k]);
+  return n;
+}
+
+static double trip_estimate(const Planner *p, const IrOp *loop) {
+  int64_t lo, hi, step;
+  if (loop->kind == IR_FOR && ir_is_const_int(p->f, loop->args[0], &lo) &&
+      ir_is_const_int(p->f, loop->args[1], &hi) && ir_is_const_int(p->f, loop->args[2], &step) && step)
+    return step > 0 ? (hi > lo ? (double)((hi - lo + step - 1) / step) : 0.0)
+                    : (lo > hi ? (double)((lo - hi - step - 1) / -step) : 0.0);
+  return TYPICAL_SIZE;
+}
+
+static double region_cost(const Planner *p, const IrRegion *r);
+
+double plan_op_cost(const Planner *p, const IrOp *op) {
+  switch ((IrOpKind)op->kind) {
+  case IR_FOR: return trip_estimate(p, op) * (1.0 + region_cost(p, op->regions[0]));
+  case IR_WHILE:
+    return TYPICAL_SIZE * (2.0 + region_cost(p, op->regions[0]) + region_cost(p, op->regions[1]));
+  case IR_IF: return 2.0 + 0.5 * (region_cost(p, op->regions[0]) + region_cost(p, op->regions[1]));
+  case IR_BUILD: {
+    double n = 1.0;
+    for (int k = 0; k < op->n_args; k++) n *= typical(p, op->args[k]);
+    return 20.0 + n * (1.0 + region_cost(p, op->regions[0]));
+  }
+  case IR_FILL:
+  case IR_COPY: return 20.0 + typical_elements(p, op->result);
+  case IR_MATMUL:
+  case IR_MATACC: return typical_elements(p, op->result) * TYPICAL_SIZE;
+  case IR_CALL: return ir_op_has_effect(p->f->module, op) ? CUT_INFINITE : 1000.0;
+  case IR_EXTERN: return op->attr.ext->pure ? 200.0 : CUT_INFINITE;
+  case IR_TRAIN:
+  case IR_MINIMIZE:
+  case IR_FORMAT: return CUT_INFINITE;
+  default: return ir_op_info[op->kind].cost;
+  }
+}
+
+static double region_cost(const Planner *p, const IrRegion *r) {
+  double sum = 0.0;
+  for (int i = 0; i < r->ops.len; i++) {
+    double c = plan_op_cost(p, r->ops.data[i]);
+    sum += c >= CUT_INFINITE ? 1000.0 : c;
+  }
+  return sum;
+}
+
+bool loop_counter(const IrFunc *f, const IrRegion *body, int k, IrVal *step) {
+  IrVal arg = body->args[1 + k], yield = body->yields[k];
+  const IrOp *def = ir_val(f, yield)->def;
+  if (ir_type(f, arg).elem != IR_INT || ir_type(f, arg).rank || !def || def->kind != IR_ADD) return false;
+  IrVal other = def->args[0] == arg ? def->args[1] : def->args[1] == arg ? def->args[0] : 0;
+  if (!other || (!ir_is_const(f, other) && ir_inside(ir_val(f, other)->region, body))) return false;
+  *step = other;
+  return true;
+}
+
+// ---- uses --------------------------------------------------------------------------------------------------------------
+
+static void note_use(Planner *p, IrVal v, const IrOp *op, const IrRegion *at) {
+  if (v) vec_push(p->arena, &p->users[v], ((PlanUser){op, at}));
+}
+
+static void collect_uses(Planner *p, const IrRegion *r) {
+  for (int i = 0; i < r->ops.len; i++) {
+    const IrOp *op = r->ops.data[i];
+    for (int k = 0; k < op->n_args; k++) note_use(p, op->args[k], op, r);
+    for (int k = 0; k < op->n_regions; k++) collect_uses(p, op->regions[k]);
+  }
+  for (int k = 0; k < r->n_yields; k++) note_use(p, r->yields[k], NULL, r);
+}
+
+// Follows a value that is only added to, from `v` to the region's yield: true if it ends there and is read nowhere else.
+static bool accumulates(const Planner *p, const IrRegion *body, IrVal v, IrVal yield) {
+  for (;;) {
+    const PlanUser *user = NULL;
+    int n = 0;
+    const PlanUsers *all = &p->users[v];
+    for (int i = 0; i < all->len; i++)
+      if (ir_inside(all->data[i].at, body)) user = &all->data[i], n++;
+    if (v == yield && n == 1 && user->op == NULL && user->at == body) return true;
+    if (n == 0) return false;
+    if (user->at != body) { // both branches of one IF, or one of them
+      const IrOp *branch = user->at->owner;
+      while (branch && branch->parent != body) branch = branch->parent->owner;
+      if (!branch || branch->kind != IR_IF) return false;
+      for (int i = 0; i < all->len; i++)
+        if (ir_inside(all->data[i].at, body) && !ir_inside(all->data[i].at, branch->regions[0]) &&
+            !ir_inside(all->data[i].at, branch->regions[1]))
+          return false;
+      int result = -1;
+      for (int k = 0; k < branch->n_results && result < 0; k++)
+        if (accumulates(p, branch->regions[0], v, branch->regions[0]->yields[k]) &&
+            accumulates(p, branch->regions[1], v, branch->regions[1]->yields[k]))
+          result = k;
+      if (result < 0) return false;
+      v = ir_result(branch, result);
+      continue;
+    }
+    if (n != 1 || !user->op) return false;
+    const IrOp *op = user->op;
+    if (op->kind == IR_ADD || (op->kind == IR_SUB && op->args[0] == v) ||
+        ((op->kind == IR_ACC || op->kind == IR_MATACC) && op->args[0] == v)) {
+      v = op->result;
+    } else if (op->kind == IR_FOR) {
+      int k = 0;
+      while (k < op->n_results && op->args[3 + k] != v) k++;
+      const IrRegion *in = op->regions[0];
+      if (k == op->n_results || !accumulates(p, in, in->args[1 + k], in->yields[k])) return false;
+      v = ir_result(op, k);
+    } else {
+      return false;
+    }
+  }
+}
+
+// ---- what the reverse form of an operation reads ------------------------------------------------------------------------
+
+static void need(Planner *p, RegionNeeds *n, IrVal v) { add_once(p, &n->vals, v); }
+
+static void need_dims(Planner *p, RegionNeeds *n, IrVal v) {
+  IrType t = ir_type(p->f, v);
+  if (!t.grow)
+    for (int k = 0; k < t.rank; k++) need(p, n, ir_dims(p->f, v)[k]);
+}
+
+static void refuse(Planner *p, const IrOp *op, const char *why) {
+  if (p->plan->refused) return;
+  p->plan->refused = why;
+  p->plan->refused_at = op->loc.loc;
+}
+
+static void needs_of_scalar(Planner *p, RegionNeeds *n, const IrOp *op) {
+  bool active[8] = {0};
+  for (int k = 0; k < op->n_args; k++) active[k] = is_active(&p->plan->act, op->args[k]);
+  uint32_t mask = rule_needs(p->arena, p->f, op, active);
+  for (int k = 0; k < op->n_args; k++)
+    if (mask >> k & 1) need(p, n, op->args[k]);
+  if (mask & RULE_NEEDS_RESULT) need(p, n, op->result);
+}
+
+static void needs_of_struct(Planner *p, RegionNeeds *n, const IrOp *op) {
+  const Activity *act = &p->plan->act;
+  switch ((IrOpKind)op->kind) {
+  case IR_GET:
+    for (int k = 1; k < op->n_args; k++) need(p, n, op->args[k]);
+    break;
+  case IR_SET:
+  case IR_ACC:
+    for (int k = 1; k < op->n_args - 1; k++) need(p, n, op->args[k]);
+    break;
+  case IR_MATMUL:
+    if (is_active(act, op->args[0])) need(p, n, op->args[1]);
+    if (is_active(act, op->args[1])) need(p, n, op->args[0]);
+    break;
+  case IR_MATACC:
+    if (is_active(act, op->args[1])) need(p, n, op->args[2]);
+    if (is_active(act, op->args[2])) need(p, n, op->args[1]);
+    break;
+  case IR_CALL: {
+    const IrFunc *callee = ir_func_find(p->f->module, op->attr.sym);
+    if (!callee || !callee->has_rule)
+      refuse(p, op, "a recursive function cannot be differentiated in reverse mode yet");
+    else if (!callee->adjoint_rule)
+      refuse(p, op,
+             "the function has a `tangent` rule but no `adjoint` rule, so reverse mode cannot go through it");
+    for (int k = 0; k < op->n_args; k++) need(p, n, op->args[k]);
+    break;
+  }
+  default: break;
+  }
+}
+
+static void needs_of_region_op(Planner *p, RegionNeeds *n, const IrOp *op, const OpPlan *op_plan) {
+  for (int k = 0; k < op_plan->outer.len; k++) need(p, n, op_plan->outer.data[k]);
+  if (op->kind == IR_IF) need(p, n, op->args[0]);
+  if (op->kind == IR_FOR)
+    for (int k = 0; k < 3; k++) need(p, n, op->args[k]);
+  if (op->kind == IR_BUILD)
+    for (int k = 0; k < op->n_args; k++) need(p, n, op->args[k]);
+}
+
+static bool has_active_result(const Planner *p, const IrOp *op) {
+  for (int k = 0; k < op->n_results; k++)
+    if (is_active(&p->plan->act, ir_result(op, k))) return true;
+  return false;
+}
+
+static void needs_of_region(Planner *p, const IrRegion *r, RegionNeeds *n) {
+  for (int i = 0; i < r->ops.len; i++) {
+    const IrOp *op = r->ops.data[i];
+    if (!has_active_result(p, op)) continue;
+    for (int k = 0; k < op->n_args; k++)
+      if (is_active(&p->plan->act, op->args[k])) need_dims(p, n, op->args[k]);
+    for (int k = 0; k < op->n_results; k++)
+      if (is_active(&p->plan->act, ir_result(op, k))) need_dims(p, n, ir_result(op, k));
+    const OpPlan *op_plan = plan_of(p->plan, op);
+    if (op_plan) {
+      needs_of_region_op(p, n, op, op_plan);
+      if (op_plan->has_tape) vec_push(p->arena, &n->tapes, op);
+    } else if (rule_class((IrOpKind)op->kind) == RULE_SCALAR) {
+      needs_of_scalar(p, n, op);
+    } else {
+      needs_of_struct(p, n, op);
+    }
+  }
+  int first = r->owner && r->owner->kind == IR_FOR ? 1 : 0;
+  for (int k = first; k < r->n_args; k++)
+    if (is_active(&p->plan->act, r->args[k]) ||
+        (r->n_yields && is_active(&p->plan->act, r->yields[k - first])))
+      need_dims(p, n, r->args[k]);
+}
+
+// ---- store or recompute ---------------------------------------------------------------------------------------------
+
+// Can the value be kept per iteration of the region's operation? Its sizes must be known before that operation starts.
+static double save_cost(const Planner *p, const IrRegion *r, IrVal v) {
+  IrType t = ir_type(p->f, v);
+  if (t.elem == IR_STRING || t.grow) return CUT_INFINITE;
+  if (t.rank == 0) return SAVE_COST;
+  if (r->owner->kind == IR_BUILD || r->owner->kind == IR_IF || t.rank + 1 > IR_MAX_RANK) return CUT_INFINITE;
+  for (int k = 0; k < t.rank; k++)
+    if (!outside(p, ir_dims(p->f, v)[k], r)) return CUT_INFINITE;
+  return 10.0 + SAVE_COST * typical_elements(p, v);
+}
+
+// The same for the tapes of a nested operation, which become arrays with one axis more.
+static double save_tape_cost(const Planner *p, const IrRegion *r, const IrOp *op) {
+  if (r->owner->kind == IR_BUILD || r->owner->kind == IR_WHILE) return CUT_INFINITE;
+  if (op->kind == IR_WHILE) return CUT_INFINITE;
+  if (op->kind != IR_IF && r->owner->kind == IR_IF) return CUT_INFINITE;
+  double trips = 1.0;
+  int n_sizes = op->kind == IR_FOR ? 3 : op->kind == IR_BUILD ? op->n_args : 0;
+  for (int k = 0; k < n_sizes; k++)
+    if (!outside(p, op->args[k], r)) return CUT_INFINITE;
+  if (op->kind == IR_FOR) trips = trip_estimate(p, op);
+  if (op->kind == IR_BUILD)
+    for (int k = 0; k < op->n_args; k++) trips *= typical(p, op->args[k]);
+  const OpPlan *op_plan = plan_of(p->plan, op);
+  double sum = 10.0;
+  for (int i = 0; i < op->n_regions; i++) {
+    const RegionPlan *rp = &op_plan->regions[i];
+    for (int k = 0; k < rp->saved.len; k++) {
+      IrVal v = rp->saved.data[k];
+      for (int d = 0; d < ir_type(p->f, v).rank; d++)
+        if (!outside(p, ir_dims(p->f, v)[d], r)) return CUT_INFINITE;
+      if (ir_type(p->f, v).rank + 2 > IR_MAX_RANK) return CUT_INFINITE;
+      sum += trips * SAVE_COST * typical_elements(p, v);
+    }
+    for (int k = 0; k < rp->saved_tapes.len; k++) {
+      double inner = save_tape_cost(p, r, rp->saved_tapes.data[k]);
+      if (inner >= CUT_INFINITE) return CUT_INFINITE;
+      sum += trips * inner;
+    }
+  }
+  return sum;
+}
+
+typedef struct Cut {
+  Planner *p;
+  const IrRegion *r;
+  const OpPlan *owner;
+  MinCut *graph;
+  int *needed, *computed; // by value: node + 1; computed of an operation stands at its first result
+  IrVals work;            // values whose `computed` node has still to be connected
+} Cut;
+
+static int needed_node(Cut *c, IrVal v) {
+  if (!c->needed[v]) {
+    c->needed[v] = mincut_node(c->graph) + 1;
+    vec_push(c->p->arena, &c->work, v);
+  }
+  return c->needed[v] - 1;
+}
+
+// Running the operation again needs its operands, what its regions read, and the sizes of its results.
+static void connect_operands(Cut *c, const IrOp *op, int node) {
+  IrVals reads = {0};
+  ir_free_values_op(c->p->arena, c->p->f, op, &reads);
+  for (int k = 0; k < op->n_results; k++)
+    if (!ir_type(c->p->f, ir_result(op, k)).grow)
+      for (int d = 0; d < ir_type(c->p->f, ir_result(op, k)).rank; d++)
+        vec_push(c->p->arena, &reads, ir_dims(c->p->f, ir_result(op, k))[d]);
+  for (int k = 0; k < reads.len; k++)
+    if (local_to(c->p, reads.data[k], c->r) && ir_val(c->p->f, reads.data[k])->def != op)
+      mincut_edge(c->graph, needed_node(c, reads.data[k]), node, CUT_INFINITE);
+}
+
+static int computed_node(Cut *c, const IrOp *op) {
+  if (!c->computed[op->result]) {
+    int node = mincut_node(c->graph);
+    c->computed[op->result] = node + 1;
+    mincut_edge(c->graph, CUT_SOURCE, node, plan_op_cost(c->p, op));
+    connect_operands(c, op, node);
+  }
+  return c->computed[op->result] - 1;
+}
+
+// A region argument: the index is known; a carried value is known in closed form, or runs along again where the loop is
+// reversed in forward order, or has to be saved.
+static void connect_argument(Cut *c, IrVal v, int node) {
+  const IrRegion *r = c->r;
+  int index = ir_val(c->p->f, v)->index;
+  IrVal step;
+  if (r->owner->kind == IR_BUILD || (r->owner->kind == IR_FOR && index == 0)) return;
+  if (r->owner->kind == IR_FOR && loop_counter(c->p->f, r, index - 1, &step)) return;
+  if (r->owner->kind == IR_FOR && c->owner->forward_order) {
+    int again = mincut_node(c->graph);
+    c->computed[v] = again + 1;
+    mincut_edge(c->graph, CUT_SOURCE, again, 1.0);
+    mincut_edge(c->graph, again, node, save_cost(c->p, r, v));
+    IrVal yield = r->yields[index - 1];
+    if (local_to(c->p, yield, r) && yield != v)
+      mincut_edge(c->graph, needed_node(c, yield), again, CUT_INFINITE);
+    return;
+  }
+  mincut_edge(c->graph, CUT_SOURCE, node, save_cost(c->p, r, v));
+}
+
+static void connect(Cut *c, IrVal v) {
+  int node = c->needed[v] - 1;
+  const IrOp *def = ir_val(c->p->f, v)->def;
+  if (!def) {
+    connect_argument(c, v, node);
+    return;
+  }
+  mincut_edge(c->graph, computed_node(c, def), node, save_cost(c->p, c->r, v));
+}
+
+// ---- reading the answer ---------------------------------------------------------------------------------------------
+
+typedef struct Keep {
+  Cut *c;
+  RegionPlan *plan;
+  OpPlan *owner;
+  bool *done; // by value
+  bool *is_saved;
+} Keep;
+
+static void keep_value(Keep *k, IrVal v);
+
+static void outer_or_local(Keep *k, IrVal v) {
+  if (local_to(k->c->p, v, k->c->r))
+    keep_value(k, v);
+  else if (outside(k->c->p, v, k->c->r))
+    add_once(k->c->p, &k->owner->outer, v);
+}
+
+static void recompute_op(Keep *k, const IrOp *op) {
+  int index = 0;
+  while (k->c->r->ops.data[index] != op) index++;
+  if (k->plan->recompute[index]) return;
+  k->plan->recompute[index] = true;
+  IrVals reads = {0};
+  ir_free_values_op(k->c->p->arena, k->c->p->f, op, &reads);
+  for (int i = 0; i < op->n_results; i++)
+    if (!ir_type(k->c->p->f, ir_result(op, i)).grow)
+      for (int d = 0; d < ir_type(k->c->p->f, ir_result(op, i)).rank; d++)
+        vec_push(k->c->p->arena, &reads, ir_dims(k->c->p->f, ir_result(op, i))[d]);
+  for (int i = 0; i < reads.len; i++)
+    if (ir_val(k->c->p->f, reads.data[i])->def != op) outer_or_local(k, reads.data[i]);
+}
+
+static void keep_argument(Keep *k, IrVal v) {
+  const IrRegion *r = k->c->r;
+  int index = ir_val(k->c->p->f, v)->index;
+  IrVal step;
+  if (r->owner->kind != IR_FOR || index == 0) return;
+  if (loop_counter(k->c->p->f, r, index - 1, &step)) {
+    add_once(k->c->p, &k->owner->outer, r->owner->args[3 + index - 1]);
+    outer_or_local(k, step);
+    return;
+  }
+  k->plan->replayed[index - 1] = true;
+  add_once(k->c->p, &k->owner->outer, r->owner->args[3 + index - 1]);
+  outer_or_local(k, r->yields[index - 1]);
+}
+
+static void keep_value(Keep *k, IrVal v) {
+  if (k->done[v]) return;
+  k->done[v] = true;
+  if (k->is_saved[v]) {
+    vec_push(k->c->p->arena, &k->plan->saved, v);
+    IrType t = ir_type(k->c->p->f, v);
+    for (int d = 0; d < t.rank; d++) outer_or_local(k, ir_dims(k->c->p->f, v)[d]);
+    return;
+  }
+  const IrOp *def = ir_val(k->c->p->f, v)->def;
+  if (def)
+    recompute_op(k, def);
+  else
+    keep_argument(k, v);
+}
+
+// Sizes that saved tapes of nested operations have, which loading them reads.
+static void keep_tape_sizes(Keep *k, const IrOp *op) {
+  int n_sizes = op->kind == IR_FOR ? 3 : op->kind == IR_BUILD ? op->n_args : 0;
+  for (int i = 0; i < n_sizes; i++) outer_or_local(k, op->args[i]);
+  const OpPlan *op_plan = plan_of(k->c->p->plan, op);
+  for (int i = 0; i < op->n_regions; i++) {
+    const RegionPlan *rp = &op_plan->regions[i];
+    for (int j = 0; j < rp->saved.len; j++) {
+      IrVal v = rp->saved.data[j];
+      for (int d = 0; d < ir_type(k->c->p->f, v).rank; d++) outer_or_local(k, ir_dims(k->c->p->f, v)[d]);
+    }
+    for (int j = 0; j < rp->saved_tapes.len; j++) keep_tape_sizes(k, rp->saved_tapes.data[j]);
+  }
+}
+
+static void cut_region(Planner *p, OpPlan *owner, int which) {
+  const IrRegion *r = owner->op->regions[which];
+  RegionPlan *plan = &owner->regions[which];
+  RegionNeeds needs = {0};
+  needs_of_region(p, r, &needs);
+  plan->recompute = ARENA_ARRAY(p->arena, bool, r->ops.len);
+  plan->tape_again = ARENA_ARRAY(p->arena, bool, r->ops.len);
+  plan->replayed = ARENA_ARRAY(p->arena, bool, r->n_args + 1);
+
+  int n = p->f->vals.len;
+  Cut c = {p,  r, owner, mincut_new(p->arena), ARENA_ARRAY(p->arena, int, n), ARENA_ARRAY(p->arena, int, n),
+           {0}};
+  for (int i = 0; i < needs.vals.len; i++)
+    if (local_to(p, needs.vals.data[i], r))
+      mincut_edge(c.graph, needed_node(&c, needs.vals.data[i]), CUT_SINK, CUT_INFINITE);
+  int *tape_nodes = ARENA_ARRAY(p->arena, int, needs.tapes.len);
+  for (int i = 0; i < needs.tapes.len; i++) {
+    tape_nodes[i] = mincut_node(c.graph);
+    mincut_edge(c.graph, tape_nodes[i], CUT_SINK, CUT_INFINITE);
+    mincut_edge(c.graph, computed_node(&c, needs.tapes.data[i]), tape_nodes[i],
+                save_tape_cost(p, r, needs.tapes.data[i]));
+  }
+  while (c.work.len) connect(&c, vec_pop(&c.work));
+  if (mincut_solve(c.graph) >= CUT_INFINITE)
+    refuse(p, owner->op,
+           "what the reverse sweep needs from this loop or branch can neither be kept nor computed again");
+
+  bool *is_saved = ARENA_ARRAY(p->arena, bool, n);
+  for (int v = 1; v < n; v++) {
+    if (!c.needed[v] || !mincut_sink_side(c.graph, c.needed[v] - 1)) continue;
+    const IrOp *def = ir_val(p->f, (IrVal)v)->def;
+    int index = ir_val(p->f, (IrVal)v)->index;
+    IrVal step;
+    int again = def ? c.computed[def->result] : c.computed[v];
+    bool known = !def && (r->owner->kind == IR_BUILD || (r->owner->kind == IR_FOR && index == 0) ||
+                          (r->owner->kind == IR_FOR && loop_counter(p->f, r, index - 1, &step)));
+    is_saved[v] = !known && (!again || !mincut_sink_side(c.graph, again - 1));
+  }
+  Keep k = {&c, plan, owner, ARENA_ARRAY(p->arena, bool, n), is_saved};
+  for (int i = 0; i < needs.vals.len; i++) outer_or_local(&k, needs.vals.data[i]);
+  for (int i = 0; i < needs.tapes.len; i++) {
+    const IrOp *op = needs.tapes.data[i];
+    if (mincut_sink_side(c.graph, tape_nodes[i]) && !mincut_sink_side(c.graph, computed_node(&c, op))) {
+      vec_push(p->arena, &plan->saved_tapes, op);
+      keep_tape_sizes(&k, op);
+    } else {
+      recompute_op(&k, op);
+      int index = 0;
+      while (r->ops.data[index] != op) index++;
+      plan->tape_again[index] = true;
+    }
+  }
+  owner->has_tape |= plan->saved.len > 0 || plan->saved_tapes.len > 0;
+}
+
+// ---- the plan of one operation -----------------------------------------------------------------------------------------
+
+static void plan_region(Planner *p, const IrRegion *r);
+
+static void find_targets(Planner *p, OpPlan *plan) {
+  for (int i = 0; i < plan->op->n_regions; i++) {
+    IrVals reads = {0};
+    ir_free_values(p->arena, p->f, plan->op->regions[i], &reads);
+    for (int k = 0; k < reads.len; k++)
+      if (is_active(&p->plan->act, reads.data[k])) add_once(p, &plan->targets, reads.data[k]);
+  }
+}
+
+static void plan_loop_order(Planner *p, OpPlan *plan) {
+  const IrOp *op = plan->op;
+  const IrRegion *body = op->regions[0];
+  plan->invariant = ARENA_ARRAY(p->arena, bool, op->n_results);
+  plan->forward_order = true;
+  for (int k = 0; k < op->n_results; k++) {
+    plan->invariant[k] = accumulates(p, body, body->args[1 + k], body->yields[k]);
+    if (is_active(&p->plan->act, ir_result(op, k)) || is_active(&p->plan->act, body->args[1 + k]))
+      plan->forward_order &= plan->invariant[k];
+  }
+}
+
+static void plan_op(Planner *p, const IrOp *op) {
+  for (int i = 0; i < op->n_regions; i++) plan_region(p, op->regions[i]);
+  if (!op->n_regions || !has_active_result(p, op)) return;
+  OpPlan *plan = ARENA_NEW(p->arena, OpPlan);
+  plan->op = op;
+  plan->active = true;
+  plan->regions = ARENA_ARRAY(p->arena, RegionPlan, op->n_regions);
+  find_targets(p, plan);
+  if (op->kind == IR_FOR) plan_loop_order(p, plan);
+  if (op->kind == IR_WHILE) plan->invariant = ARENA_ARRAY(p->arena, bool, op->n_results);
+  for (int i = op->kind == IR_WHILE ? 1 : 0; i < op->n_regions; i++) cut_region(p, plan, i);
+  if (op->kind == IR_WHILE) plan->has_tape = true; // the number of iterations
+  for (int i = 0; i < op->n_regions; i++) {
+    plan->n_tape += plan->regions[i].saved.len;
+    for (int k = 0; k < plan->regions[i].saved_tapes.len; k++)
+      plan->n_tape += plan_of(p->plan, plan->regions[i].saved_tapes.data[k])->n_tape;
+  }
+  p->plan->ops[op->result] = plan;
+}
+
+static void plan_region(Planner *p, const IrRegion *r) {
+  for (int i = 0; i < r->ops.len; i++) plan_op(p, r->ops.data[i]);
+}
+
+Plan *plan_reverse(Arena *scratch, const IrFunc *f, const bool *wrt) {
+  Plan *plan = ARENA_NEW(scratch, Plan);
+  plan->arena = scratch;
+  plan->f = f;
+  plan->act = activity_of(scratch, f, wrt);
+  plan->ops = ARENA_ARRAY(scratch, OpPlan *, f->vals.len);
+  Planner p = {scratch, f, plan, ARENA_ARRAY(scratch, PlanUsers, f->vals.len)};
+  collect_uses(&p, f->body);
+  plan_region(&p, f->body);
+  // At the top everything is still visible; only refusals are left to find.
+  RegionNeeds needs = {0};
+  needs_of_region(&p, f->body, &needs);
+  return plan;
+}

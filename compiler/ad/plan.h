@@ -1,0 +1,28 @@
+// The planner's own structures (ad/plan.c).
+#ifndef DP_AD_PLAN_H
+#define DP_AD_PLAN_H
+
+#include "ad/internal.h"
+
+typedef struct PlanUser {
+  const IrOp *op;     // NULL: a yield
+  const IrRegion *at; // where
+} PlanUser;
+typedef VEC(PlanUser) PlanUsers;
+
+typedef struct Planner {
+  Arena *arena;
+  const IrFunc *f;
+  Plan *plan;
+  PlanUsers *users; // by value
+} Planner;
+
+// What the reverse sweep of one region reads.
+typedef struct RegionNeeds {
+  IrVals vals;
+  VEC(const IrOp *) tapes; // nested operations whose tapes it reads
+} RegionNeeds;
+
+double plan_op_cost(const Planner *p, const IrOp *op);
+
+#endif

@@ -1,0 +1,40 @@
+// The reverse sweep's own structures (ad/reverse*.c).
+#ifndef DP_AD_REVERSE_H
+#define DP_AD_REVERSE_H
+
+#include "ad/internal.h"
+
+typedef struct Reverse {
+  Arena *arena;
+  const IrFunc *f; // the function that is differentiated
+  IrFunc *g;       // what is being written
+  Plan *plan;
+  IrMap map;   // primal values of f -> values of g, as visible where code is being emitted
+  IrVal *adj;  // by value of f: its adjoint so far in g; 0: zero
+  bool broken; // a primal value was asked for that the plan does not provide: a mistake of ours
+} Reverse;
+
+// reverse.c
+IrVal rev_primal(Reverse *rv, IrVal v);
+IrVal rev_adjoint_or_zero(Reverse *rv, IrBuilder *b, IrVal v);    // sets adj[v]
+void rev_contribute(Reverse *rv, IrBuilder *b, IrVal v, IrVal t); // adj[v] += t, if v is active
+void rev_ops(Reverse *rv, IrBuilder *b, const IrRegion *r);
+
+// reverse_keep.c: forward forms that save, and what a reverse region starts with
+IrVal rev_trip_count(IrBuilder *b, IrVal lo, IrVal hi, IrVal step);
+IrVal rev_iteration_number(IrBuilder *b, IrVal i, IrVal lo, IrVal step); // from 0
+void rev_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, bool with_tape);
+// Makes the primal values that the reverse form of the region reads visible at b: forgets all others of the region, loads
+// the saved ones (of iteration it[0..n): a loop's number, a build's indices, nothing for an if), computes the rest again.
+// Region arguments are mapped before, by the caller.
+void rev_enter_region(Reverse *rv, const IrRegion *r);
+void rev_load_and_recompute(Reverse *rv, IrBuilder *b, const OpPlan *plan, int region, const IrVal *it,
+                            int n);
+
+// reverse_regions.c
+void rev_for(Reverse *rv, IrBuilder *b, const IrOp *op);
+void rev_while(Reverse *rv, IrBuilder *b, const IrOp *op);
+void rev_if(Reverse *rv, IrBuilder *b, const IrOp *op);
+void rev_build(Reverse *rv, IrBuilder *b, const IrOp *op);
+
+#endif

@@ -1,0 +1,336 @@
+// Differentiation: the derivative rule of every scalar operation.
+//
+// In: an operation, the operand asked about, and a factor t. Out: (d result / d operand) * t. Reverse mode passes the
+// result's adjoint as t, forward mode the operand's tangent. ops.def names the rule of each operation; a name without a
+// function here does not compile.
+//
+// Kinks take one documented sub-gradient (docs/language.md). A factor of zero gives zero even where the partial
+// derivative is infinite: `guarded`.
+#include "ad/internal.h"
+
+#include <math.h>
+
+static IrVal operand(Rule *r, int k) { return r->operand(r, k); }
+static IrVal result(Rule *r) { return r->result(r); }
+static IrVal constant(Rule *r, IrVal like, double v) { return ad_const_like(r->b, like, v); }
+
+static IrVal square(Rule *r, IrVal x) { return ad_mul(r->b, x, x); }
+
+// (1 - x)(1 + x): exact where 1 - x² cancels.
+static IrVal one_minus_square(Rule *r, IrVal x) {
+  IrVal one = constant(r, x, 1.0);
+  return ad_mul(r->b, ad_sub(r->b, one, x), ad_add(r->b, one, x));
+}
+
+// t == 0 ? 0 : value
+static IrVal guarded(Rule *r, IrVal t, IrVal value) {
+  if (ir_is_const(r->b->func, t) && !ad_is_float_const(r->b->func, t, 0.0)) return value;
+  IrVal zero = constant(r, t, 0.0);
+  return ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_EQ, t, zero), zero, value);
+}
+
+static IrVal masked(Rule *r, IrVal cond, IrVal t, bool when) {
+  IrVal zero = constant(r, t, 0.0);
+  return when ? ir_op3(r->b, IR_SELECT, cond, t, zero) : ir_op3(r->b, IR_SELECT, cond, zero, t);
+}
+
+static IrVal rule_lin(Rule *r, int arg, IrVal t) {
+  switch ((IrOpKind)r->op->kind) {
+  case IR_NEG: return ad_neg(r->b, t);
+  case IR_SUB: return arg == 0 ? t : ad_neg(r->b, t);
+  default: return t; // ADD; FCVT is converted by the caller
+  }
+}
+
+static IrVal rule_mul(Rule *r, int arg, IrVal t) { return ad_mul(r->b, t, operand(r, 1 - arg)); }
+
+static IrVal rule_fma(Rule *r, int arg, IrVal t) {
+  return arg == 2 ? t : ad_mul(r->b, t, operand(r, 1 - arg));
+}
+
+static IrVal rule_div(Rule *r, int arg, IrVal t) {
+  IrVal q = ad_div(r->b, t, operand(r, 1));
+  if (arg == 1) q = ad_neg(r->b, ad_mul(r->b, q, result(r)));
+  return guarded(r, t, q);
+}
+
+// The first of two equal operands takes the derivative.
+static IrVal rule_minmax(Rule *r, int arg, IrVal t) {
+  IrVal a = operand(r, 0), b = operand(r, 1);
+  IrVal first = r->op->kind == IR_MIN ? ir_op2(r->b, IR_LE, a, b) : ir_op2(r->b, IR_LE, b, a);
+  return masked(r, first, t, arg == 0);
+}
+
+static IrVal rule_abs(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return ad_mul(r->b, t, ir_op1(r->b, IR_SIGN, operand(r, 0)));
+}
+
+static IrVal rule_select(Rule *r, int arg, IrVal t) { return masked(r, operand(r, 0), t, arg == 1); }
+
+// n x^(n-1); zero for n = 0, whatever x.
+static IrVal rule_powi(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  IrVal x = operand(r, 0), n = operand(r, 1);
+  IrVal below = ir_op2(r->b, IR_SUB, n, ir_const_int(r->b, 1));
+  IrVal factor = ir_convert(r->b, IR_ITOF, (IrElem)ir_type(r->b->func, x).elem, n);
+  IrVal d = ad_mul(r->b, t, ad_mul(r->b, factor, ir_op2(r->b, IR_POWI, x, below)));
+  IrVal flat = ir_op2(r->b, IR_EQ, n, ir_const_int(r->b, 0));
+  return guarded(r, t, ir_op3(r->b, IR_SELECT, flat, constant(r, t, 0.0), d));
+}
+
+static IrVal rule_sqrt(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return guarded(r, t, ad_div(r->b, ad_mul(r->b, constant(r, t, 0.5), t), result(r)));
+}
+
+static IrVal rule_cbrt(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  IrVal y = result(r);
+  return guarded(r, t, ad_div(r->b, t, ad_mul(r->b, constant(r, t, 3.0), square(r, y))));
+}
+
+static IrVal rule_exp(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return ad_mul(r->b, t, result(r));
+}
+
+static IrVal rule_exp2(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return ad_mul(r->b, t, ad_mul(r->b, constant(r, t, M_LN2), result(r)));
+}
+
+static IrVal rule_expm1(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return ad_mul(r->b, t, ir_op1(r->b, IR_EXP, operand(r, 0)));
+}
+
+static IrVal rule_log(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return guarded(r, t, ad_div(r->b, t, operand(r, 0)));
+}
+
+static IrVal rule_log2(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return guarded(r, t, ad_div(r->b, ad_mul(r->b, t, constant(r, t, M_LOG2E)), operand(r, 0)));
+}
+
+static IrVal rule_log10(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return guarded(r, t, ad_div(r->b, ad_mul(r->b, t, constant(r, t, M_LOG10E)), operand(r, 0)));
+}
+
+static IrVal rule_log1p(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return guarded(r, t, ad_div(r->b, t, ad_add(r->b, constant(r, t, 1.0), operand(r, 0))));
+}
+
+static IrVal rule_sin(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return ad_mul(r->b, t, ir_op1(r->b, IR_COS, operand(r, 0)));
+}
+
+static IrVal rule_cos(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return ad_neg(r->b, ad_mul(r->b, t, ir_op1(r->b, IR_SIN, operand(r, 0))));
+}
+
+static IrVal rule_tan(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return ad_mul(r->b, t, ad_add(r->b, constant(r, t, 1.0), square(r, result(r))));
+}
+
+static IrVal arc_slope(Rule *r, IrVal t) {
+  IrVal root = ir_op1(r->b, IR_SQRT, one_minus_square(r, operand(r, 0)));
+  return guarded(r, t, ad_div(r->b, t, root));
+}
+
+static IrVal rule_asin(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return arc_slope(r, t);
+}
+
+static IrVal rule_acos(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return ad_neg(r->b, arc_slope(r, t));
+}
+
+static IrVal rule_atan(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  IrVal x = operand(r, 0);
+  return ad_div(r->b, t, ad_add(r->b, constant(r, t, 1.0), square(r, x)));
+}
+
+// x / (x² + y²), through the hypotenuse so that squares cannot overflow.
+static IrVal rule_atan2(Rule *r, int arg, IrVal t) {
+  IrVal y = operand(r, 0), x = operand(r, 1);
+  IrVal h = ir_op2(r->b, IR_HYPOT, x, y);
+  IrVal d = ad_div(r->b, ad_div(r->b, ad_mul(r->b, t, arg == 0 ? x : y), h), h);
+  return guarded(r, t, arg == 0 ? d : ad_neg(r->b, d));
+}
+
+static IrVal rule_sinh(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return ad_mul(r->b, t, ir_op1(r->b, IR_COSH, operand(r, 0)));
+}
+
+static IrVal rule_cosh(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return ad_mul(r->b, t, ir_op1(r->b, IR_SINH, operand(r, 0)));
+}
+
+// sech² x = 4 e / (1 + e)² with e = exp(-2|x|): accurate where 1 - tanh² cancels.
+static IrVal rule_tanh(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  IrVal x = operand(r, 0);
+  IrVal e = ir_op1(r->b, IR_EXP, ad_mul(r->b, constant(r, x, -2.0), ir_op1(r->b, IR_ABS, x)));
+  IrVal s = ad_add(r->b, constant(r, x, 1.0), e);
+  return ad_mul(r->b, t, ad_div(r->b, ad_mul(r->b, constant(r, x, 4.0), e), square(r, s)));
+}
+
+static IrVal rule_asinh(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  IrVal x = operand(r, 0);
+  return ad_div(r->b, t, ir_op2(r->b, IR_HYPOT, x, constant(r, x, 1.0)));
+}
+
+static IrVal rule_acosh(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  IrVal x = operand(r, 0), one = constant(r, x, 1.0);
+  IrVal root =
+      ad_mul(r->b, ir_op1(r->b, IR_SQRT, ad_sub(r->b, x, one)), ir_op1(r->b, IR_SQRT, ad_add(r->b, x, one)));
+  return guarded(r, t, ad_div(r->b, t, root));
+}
+
+static IrVal rule_atanh(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return guarded(r, t, ad_div(r->b, t, one_minus_square(r, operand(r, 0))));
+}
+
+// By the base: b a^(b-1), zero for b = 0. By the exponent: a^b log a, zero where a = 0 (the limit for b > 0).
+static IrVal rule_pow(Rule *r, int arg, IrVal t) {
+  IrVal a = operand(r, 0), b = operand(r, 1), zero = constant(r, t, 0.0);
+  if (arg == 0) {
+    IrVal below = ir_op2(r->b, IR_POW, a, ad_sub(r->b, b, constant(r, b, 1.0)));
+    IrVal d = ad_mul(r->b, t, ad_mul(r->b, b, below));
+    return guarded(r, t, ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_EQ, b, zero), zero, d));
+  }
+  IrVal d = ad_mul(r->b, t, ad_mul(r->b, result(r), ir_op1(r->b, IR_LOG, a)));
+  return guarded(r, t, ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_EQ, a, zero), zero, d));
+}
+
+// x / hypot(x, y), zero at the origin.
+static IrVal rule_hypot(Rule *r, int arg, IrVal t) {
+  IrVal y = result(r), zero = constant(r, t, 0.0);
+  IrVal d = ad_mul(r->b, t, ad_div(r->b, operand(r, arg), y));
+  return ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_EQ, y, zero), zero, d);
+}
+
+static IrVal gauss(Rule *r, IrVal t, double factor) {
+  IrVal x = operand(r, 0);
+  IrVal e = ir_op1(r->b, IR_EXP, ad_neg(r->b, square(r, x)));
+  return ad_mul(r->b, t, ad_mul(r->b, constant(r, t, factor), e));
+}
+
+static IrVal rule_erf(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return gauss(r, t, M_2_SQRTPI);
+}
+
+static IrVal rule_erfc(Rule *r, int arg, IrVal t) {
+  (void)arg;
+  return gauss(r, t, -M_2_SQRTPI);
+}
+
+// ---- the table -----------------------------------------------------------------------------------------------------
+
+typedef IrVal RuleFn(Rule *r, int arg, IrVal t);
+typedef struct RuleEntry {
+  RuleClass class;
+  RuleFn *fn;
+} RuleEntry;
+
+#define RULE_ENTRY_none {RULE_NONE, NULL}
+#define RULE_ENTRY_struct {RULE_STRUCT, NULL}
+#define RULE_ENTRY_lost {RULE_LOST, NULL}
+#define SCALAR_RULE(name) {RULE_SCALAR, rule_##name}
+#define RULE_ENTRY_lin SCALAR_RULE(lin)
+#define RULE_ENTRY_mul SCALAR_RULE(mul)
+#define RULE_ENTRY_fma SCALAR_RULE(fma)
+#define RULE_ENTRY_div SCALAR_RULE(div)
+#define RULE_ENTRY_minmax SCALAR_RULE(minmax)
+#define RULE_ENTRY_abs SCALAR_RULE(abs)
+#define RULE_ENTRY_select SCALAR_RULE(select)
+#define RULE_ENTRY_powi SCALAR_RULE(powi)
+#define RULE_ENTRY_sqrt SCALAR_RULE(sqrt)
+#define RULE_ENTRY_cbrt SCALAR_RULE(cbrt)
+#define RULE_ENTRY_exp SCALAR_RULE(exp)
+#define RULE_ENTRY_exp2 SCALAR_RULE(exp2)
+#define RULE_ENTRY_expm1 SCALAR_RULE(expm1)
+#define RULE_ENTRY_log SCALAR_RULE(log)
+#define RULE_ENTRY_log2 SCALAR_RULE(log2)
+#define RULE_ENTRY_log10 SCALAR_RULE(log10)
+#define RULE_ENTRY_log1p SCALAR_RULE(log1p)
+#define RULE_ENTRY_sin SCALAR_RULE(sin)
+#define RULE_ENTRY_cos SCALAR_RULE(cos)
+#define RULE_ENTRY_tan SCALAR_RULE(tan)
+#define RULE_ENTRY_asin SCALAR_RULE(asin)
+#define RULE_ENTRY_acos SCALAR_RULE(acos)
+#define RULE_ENTRY_atan SCALAR_RULE(atan)
+#define RULE_ENTRY_atan2 SCALAR_RULE(atan2)
+#define RULE_ENTRY_sinh SCALAR_RULE(sinh)
+#define RULE_ENTRY_cosh SCALAR_RULE(cosh)
+#define RULE_ENTRY_tanh SCALAR_RULE(tanh)
+#define RULE_ENTRY_asinh SCALAR_RULE(asinh)
+#define RULE_ENTRY_acosh SCALAR_RULE(acosh)
+#define RULE_ENTRY_atanh SCALAR_RULE(atanh)
+#define RULE_ENTRY_pow SCALAR_RULE(pow)
+#define RULE_ENTRY_hypot SCALAR_RULE(hypot)
+#define RULE_ENTRY_erf SCALAR_RULE(erf)
+#define RULE_ENTRY_erfc SCALAR_RULE(erfc)
+
+static const RuleEntry rules[IR_OP_COUNT] = {
+#define OP(kind, text, args, results, type, flags, cost, rule) [IR_##kind] = RULE_ENTRY_##rule,
+#include "ir/ops.def"
+};
+
+RuleClass rule_class(IrOpKind k) { return rules[k].class; }
+
+IrVal rule_apply(Rule *r, int arg, IrVal t) { return rules[r->op->kind].fn(r, arg, t); }
+
+// ---- what a rule needs: run it on a scratch function and watch ---------------------------------------------------
+
+typedef struct Probe {
+  IrVal operands[4], result;
+  uint32_t needs;
+} Probe;
+
+static IrVal probe_operand(Rule *r, int k) {
+  Probe *p = r->user;
+  p->needs |= 1u << k;
+  return p->operands[k];
+}
+
+static IrVal probe_result(Rule *r) {
+  Probe *p = r->user;
+  p->needs |= RULE_NEEDS_RESULT;
+  return p->result;
+}
+
+uint32_t rule_needs(Arena *scratch, const IrFunc *f, const IrOp *op, const bool *active) {
+  if (op->kind == IR_ADD || op->kind == IR_SUB || op->kind == IR_NEG || op->kind == IR_FCVT) return 0;
+  Interner *names = interner_new(scratch);
+  IrModule *m = ir_module_new(scratch, names, NULL);
+  IrFunc *probe_fn = ir_func_new(m, intern_cstr(names, "probe"));
+  Probe probe = {0};
+  IrLeaf leaf = {0};
+  for (int k = 0; k < op->n_args; k++)
+    probe.operands[k] = ir_param(probe_fn, ir_type(f, op->args[k]), NULL, leaf);
+  probe.result = ir_param(probe_fn, ir_type(f, op->result), NULL, leaf);
+  IrVal t = ir_param(probe_fn, ir_type(f, op->result), NULL, leaf);
+  IrBuilder b = ir_builder(probe_fn);
+  Rule r = {&b, op, &probe, probe_operand, probe_result};
+  for (int k = 0; k < op->n_args; k++)
+    if (active[k]) rule_apply(&r, k, t);
+  return probe.needs;
+}

@@ -1,0 +1,81 @@
+// Optimisation: inlining. In: any function. Out: the same function with the calls of non-recursive functions replaced by
+// their bodies, as long as the result stays of a size that later passes and LLVM handle quickly. A function with a derivative
+// rule of the user's stays a call (`through_rules` false) until differentiation is done.
+//
+// Every operation that comes in remembers the call it came through (IrLoc.chain).
+#include "opt/internal.h"
+
+enum { INLINE_LIMIT = 60000 }; // operations in one function
+
+typedef struct Inline {
+  IrFunc *into;
+  bool through_rules;
+  int size;
+} Inline;
+
+int opt_region_size(const IrRegion *r) {
+  int n = r->ops.len;
+  for (int i = 0; i < r->ops.len; i++)
+    for (int k = 0; k < r->ops.data[i]->n_regions; k++) n += opt_region_size(r->ops.data[i]->regions[k]);
+  return n;
+}
+
+// The chain of a place in the callee, seen from the call.
+static uint32_t chain_through(IrModule *m, uint32_t inner, uint32_t call) {
+  if (!inner) return call;
+  IrChain c = m->chains.data[inner];
+  c.parent = chain_through(m, c.parent, call);
+  for (int i = 1; i < m->chains.len; i++) {
+    const IrChain *old = &m->chains.data[i];
+    if (old->call.off == c.call.off && old->call.file == c.call.file && old->callee == c.callee &&
+        old->parent == c.parent)
+      return (uint32_t)i;
+  }
+  vec_push(m->arena, &m->chains, c);
+  return (uint32_t)m->chains.len - 1;
+}
+
+static void relocate(IrModule *m, const IrRegion *r, int first, uint32_t call) {
+  for (int i = first; i < r->ops.len; i++) {
+    IrOp *op = r->ops.data[i];
+    op->loc.chain = chain_through(m, op->loc.chain, call);
+    for (int k = 0; k < op->n_regions; k++) relocate(m, op->regions[k], 0, call);
+  }
+}
+
+static bool inlinable(const Inline *in, const IrFunc *callee) {
+  if (!callee || !callee->body || callee->recursive) return false;
+  if (callee->has_rule && !in->through_rules) return false;
+  return in->size + opt_region_size(callee->body) <= INLINE_LIMIT;
+}
+
+static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
+  Inline *in = user;
+  if (op->kind != IR_CALL) return false;
+  IrModule *m = in->into->module;
+  const IrFunc *callee = ir_func_find(m, op->attr.sym);
+  if (!inlinable(in, callee)) return false;
+  in->size += opt_region_size(callee->body);
+  Arena *scratch = arena_new(0);
+  if (!scratch) return false;
+  IrMap inner = ir_map_new(scratch, callee, b->func);
+  for (int k = 0; k < callee->n_params; k++)
+    ir_map_set(&inner, callee->body->args[k], ir_mapped(map, op->args[k]));
+  IrVal *yields = ARENA_ARRAY(scratch, IrVal, callee->body->n_yields);
+  int first = b->region->ops.len;
+  ir_clone_ops(b, &inner, callee->body, yields);
+  vec_push(m->arena, &m->chains, ((IrChain){op->loc.loc, callee->source_name, op->loc.chain}));
+  relocate(m, b->region, first, (uint32_t)m->chains.len - 1);
+  for (int k = 0; k < op->n_results; k++) ir_map_set(map, ir_result(op, k), yields[k]);
+  arena_free(scratch);
+  return true;
+}
+
+static IrFunc *inline_calls(IrFunc *f, bool through_rules) {
+  if (!f->body) return f;
+  Inline in = {f, through_rules, opt_region_size(f->body)};
+  return ir_rewrite_func(f, inline_call, &in);
+}
+
+IrFunc *opt_inline(IrFunc *f) { return inline_calls(f, false); }
+IrFunc *opt_inline_rules(IrFunc *f) { return inline_calls(f, true); }

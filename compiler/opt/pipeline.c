@@ -1,0 +1,119 @@
+// Optimisation: the order of the passes.
+#include "opt/internal.h"
+
+#include <string.h>
+
+typedef IrFunc *PassFn(IrFunc *f);
+static const struct {
+  const char *name, *text;
+  PassFn *run;
+} passes[OPT_PASS_COUNT] = {
+#define PASS(name, what) [OPT_##name] = {#name, what, opt_##name},
+#include "opt/passes.def"
+};
+
+const char *opt_pass_name(OptPass p) { return passes[p].name; }
+const char *opt_pass_text(OptPass p) { return passes[p].text; }
+
+int opt_pass_find(const char *name) {
+  for (int p = 0; p < OPT_PASS_COUNT; p++)
+    if (!strcmp(passes[p].name, name)) return p;
+  return -1;
+}
+
+// Runs one pass, unless it is switched off or the user wants to stop before it.
+typedef struct Run {
+  const OptOptions *o;
+  bool stopped;
+} Run;
+
+static IrFunc *run(Run *r, OptPass p, IrFunc *f) {
+  if (r->stopped || (r->o->disabled && r->o->disabled[p])) return f;
+  IrFunc *now = passes[p].run(f);
+  if (r->o->dump) r->o->dump(r->o->user, passes[p].name, now);
+  if (r->o->stop_after && !strcmp(r->o->stop_after, passes[p].name)) r->stopped = true;
+  return now;
+}
+
+static IrFunc *clean(Run *r, IrFunc *f) {
+  f = run(r, OPT_simplify, f);
+  f = run(r, OPT_cse, f);
+  return run(r, OPT_dce, f);
+}
+
+static IrFunc *optimize(Run *r, IrFunc *f) {
+  f = run(r, OPT_inline, f);
+  f = clean(r, f);
+  f = run(r, OPT_accumulate, f);
+  f = run(r, OPT_fuse, f);
+  f = clean(r, f);
+  f = run(r, OPT_licm, f);
+  f = run(r, OPT_checks, f);
+  return clean(r, f);
+}
+
+IrFunc *opt_function(IrFunc *f, const OptOptions *o) {
+  if (o->level == 0 || !f->body) return f;
+  Run r = {o, false};
+  return optimize(&r, f);
+}
+
+// ---- the module --------------------------------------------------------------------------------------------------------
+
+typedef struct Callees {
+  Arena *arena;
+  IrModule *m;
+  IrFuncs *out;
+} Callees;
+
+static void push_callee(Callees *c, Name name) {
+  IrFunc *f = name ? ir_func_find(c->m, name) : NULL;
+  if (f) vec_push(c->arena, c->out, f);
+}
+
+static IrWalk visit_callee(void *user, IrOp *op) {
+  Callees *c = user;
+  if (op->kind == IR_CALL) push_callee(c, op->attr.sym);
+  if (op->kind == IR_DCALL) push_callee(c, op->attr.deriv->callee);
+  if (op->kind == IR_TRAIN || op->kind == IR_MINIMIZE) {
+    push_callee(c, op->attr.train->loss);
+    push_callee(c, op->attr.train->loss_grad);
+  }
+  return IR_WALK_CONTINUE;
+}
+
+static void drop_unreached(IrModule *m, Arena *scratch) {
+  IrFuncs work = {0};
+  bool *reached = ARENA_ARRAY(scratch, bool, m->funcs.len);
+  for (int i = 0; i < m->funcs.len; i++)
+    if (m->funcs.data[i]->is_export) vec_push(scratch, &work, m->funcs.data[i]);
+  while (work.len) {
+    IrFunc *f = vec_pop(&work);
+    int at = 0;
+    while (m->funcs.data[at] != f) at++;
+    if (reached[at]) continue;
+    reached[at] = true;
+    Callees c = {scratch, m, &work};
+    if (f->body) ir_walk(f->body, visit_callee, &c);
+  }
+  for (int i = m->funcs.len - 1; i >= 0; i--)
+    if (!reached[i]) ir_module_remove(m, m->funcs.data[i]);
+}
+
+void opt_module(IrModule *m, const OptOptions *o) {
+  Arena *scratch = arena_new(0);
+  if (!scratch) return;
+  IrFuncs order = {0};
+  ir_call_graph(m, scratch, &order);
+  Run r = {o, false};
+  if (o->level > 0) {
+    for (int i = 0; i < order.len; i++) opt_inline_rules(order.data[i]);
+    drop_unreached(m, scratch);
+    order.len = 0;
+    ir_call_graph(m, scratch, &order);
+    for (int i = 0; i < order.len; i++) optimize(&r, order.data[i]);
+  }
+  drop_unreached(m, scratch);
+  for (int i = 0; i < m->funcs.len; i++) run(&r, OPT_memory, m->funcs.data[i]);
+  arena_free(scratch);
+}
