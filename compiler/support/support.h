@@ -19,7 +19,8 @@ Arena *arena_new(size_t budget_bytes);           // budget 0: unlimited; NULL wh
 void arena_free(Arena *a);                       // NULL is fine
 void arena_on_exhausted(Arena *a, void *jmpbuf); // a jmp_buf *; NULL unregisters
 void *arena_alloc(Arena *a, size_t bytes);       // zeroed, 16-byte aligned
-void *arena_grow(Arena *a, void *old, size_t old_bytes, size_t new_bytes); // copies, in place at the arena's end
+void *arena_grow(Arena *a, void *old, size_t old_bytes,
+                 size_t new_bytes); // copies, in place at the arena's end
 char *arena_strdup(Arena *a, const char *s, size_t len);
 char *arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char *arena_vprintf(Arena *a, const char *fmt, va_list ap);
@@ -29,20 +30,20 @@ size_t arena_used(const Arena *a);
 #define ARENA_ARRAY(arena, T, n) ((T *)arena_alloc((arena), sizeof(T) * (size_t)(n)))
 
 // A growable vector of T that lives in an arena: `typedef VEC(Foo) FooVec; vec_push(arena, &v, foo);`
-#define VEC(T)                                                                                                         \
-  struct {                                                                                                             \
-    T *data;                                                                                                           \
-    int len, cap;                                                                                                      \
+#define VEC(T)                                                                                               \
+  struct {                                                                                                   \
+    T *data;                                                                                                 \
+    int len, cap;                                                                                            \
   }
-#define vec_push(arena, v, x)                                                                                          \
-  do {                                                                                                                 \
-    if ((v)->len == (v)->cap) {                                                                                        \
-      int cap_ = (v)->cap ? (v)->cap * 2 : 8;                                                                          \
-      (v)->data =                                                                                                      \
-          arena_grow((arena), (v)->data, sizeof *(v)->data * (size_t)(v)->cap, sizeof *(v)->data * (size_t)cap_);      \
-      (v)->cap = cap_;                                                                                                 \
-    }                                                                                                                  \
-    (v)->data[(v)->len++] = (x);                                                                                       \
+#define vec_push(arena, v, x)                                                                                \
+  do {                                                                                                       \
+    if ((v)->len == (v)->cap) {                                                                              \
+      int cap_ = (v)->cap ? (v)->cap * 2 : 8;                                                                \
+      (v)->data = arena_grow((arena), (v)->data, sizeof *(v)->data * (size_t)(v)->cap,                       \
+                             sizeof *(v)->data * (size_t)cap_);                                              \
+      (v)->cap = cap_;                                                                                       \
+    }                                                                                                        \
+    (v)->data[(v)->len++] = (x);                                                                             \
   } while (0)
 #define vec_last(v) ((v)->data[(v)->len - 1])
 #define vec_pop(v) ((v)->data[--(v)->len])
@@ -107,7 +108,8 @@ typedef struct Sources {
 void sources_init(Sources *s, Arena *a);
 int sources_add(Sources *s, const char *path, const char *text, size_t len); // the file index
 const Source *sources_get(const Sources *s, Loc loc);                        // NULL for LOC_NONE
-void sources_line_col(const Sources *s, Loc loc, int *line, int *col); // from 1; columns count characters, not bytes
+void sources_line_col(const Sources *s, Loc loc, int *line,
+                      int *col); // from 1; columns count characters, not bytes
 // Offset of the first byte that is not valid UTF-8, or -1.
 long utf8_first_bad(const char *text, size_t len);
 
@@ -132,12 +134,12 @@ typedef struct DiagSpan {
 typedef struct Diag {
   DiagCode code;
   Severity severity;
-  const char *message;   // one sentence: what is wrong, with the names and types involved
-  DiagSpan primary;      // where
-  VEC(DiagSpan) spans;   // other places that matter, each with its label
-  StrVec notes;          // why
-  const char *help;      // what to do, may be NULL
-  const char *replace;   // text to put in place of the primary span, may be NULL (fix-it)
+  const char *message; // one sentence: what is wrong, with the names and types involved
+  DiagSpan primary;    // where
+  VEC(DiagSpan) spans; // other places that matter, each with its label
+  StrVec notes;        // why
+  const char *help;    // what to do, may be NULL
+  const char *replace; // text to put in place of the primary span, may be NULL (fix-it)
 } Diag;
 
 typedef struct Diags {
@@ -151,7 +153,8 @@ typedef struct Diags {
 void diags_init(Diags *d, Arena *a, const Sources *sources);
 // Appends a diagnostic and returns it for decoration; never NULL (a throw-away one past the limit or for a repeat).
 Diag *diag_add(Diags *d, DiagCode code, Loc loc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-void diag_label(Diags *d, Diag *g, const char *fmt, ...) __attribute__((format(printf, 3, 4))); // primary's label
+void diag_label(Diags *d, Diag *g, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4))); // primary's label
 void diag_span(Diags *d, Diag *g, Loc loc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void diag_note(Diags *d, Diag *g, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_help(Diags *d, Diag *g, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -166,6 +169,7 @@ void diags_render_json(const Diags *d, StrBuf *out);
 // Reads a whole file into the arena; NULL and *why (a sentence) on failure.
 char *file_read(Arena *a, const char *path, size_t *len, const char **why);
 // Writes to a temporary file beside `path`, syncs, renames. False and *why on failure; then nothing is left behind.
-bool file_write_atomic(Arena *a, const char *path, const void *data, size_t len, bool executable, const char **why);
+bool file_write_atomic(Arena *a, const char *path, const void *data, size_t len, bool executable,
+                       const char **why);
 
 #endif
