@@ -287,10 +287,11 @@ static void lex_escape(Lexer *lx) {
   }
   size_t len = 2;
   while (((unsigned char)peek(lx, len) & 0xC0) == 0x80) len++;
+  if (len > lx->len - lx->pos) len = lx->len - lx->pos;
   Diag *g = lex_error(lx, DIAG_STRING, span(lx, lx->pos, lx->pos + len), "unknown escape in a string");
   diag_help(lx->diags, g,
             "the escapes are \\n \\t \\r \\\" \\\\ \\{ and \\}; for a backslash itself, write \\\\");
-  lx->pos += lx->pos < lx->len ? 1 : 0; // what follows it is text, or the end of the line
+  lx->pos++; // what follows it is text, or the end of the line
 }
 
 // Text of a string up to its end or its next hole; `from` is where the token starts and pos the text.

@@ -458,8 +458,8 @@ static Expr *parse_call(Parser *p, Expr *callee) {
 static bool at_struct_body(const Parser *p) {
   if (p->no_struct || !at(p, TOK_LBRACE) || at_new_line(p)) return false;
   TokenKind first = kind_ahead(p, 1), second = kind_ahead(p, 2);
-  return first == TOK_RBRACE ||
-         (first == TOK_NAME && (second == TOK_COLON || second == TOK_COMMA || second == TOK_RBRACE));
+  return first == TOK_RBRACE || (first == TOK_NAME && (second == TOK_COLON || second == TOK_COMMA ||
+                                                       second == TOK_RBRACE || second == TOK_EQ));
 }
 
 static bool names_struct(const Expr *e) {
@@ -519,25 +519,31 @@ Expr *parse_condition(Parser *p, const char *after) {
 
 bool at_elif(const Parser *p) { return at_word(p, "elif") || at_word(p, "elsif") || at_word(p, "elseif"); }
 
-static Expr *parse_if(Parser *p) {
-  int base = p->open.len, outer;
-  Loc from = here(p);
-  if (!enter(p, &outer)) {
-    leave(p, outer);
-    return expr_error(p);
-  }
-  advance(p);
-  Expr *cond = parse_condition(p, "`if`");
-  Expr *then = parse_block(p, base, "the condition of `if`"), *els = NULL;
-  if (!p->panic && at_elif(p)) {
+static Expr *parse_if(Parser *p);
+
+// `else` and what follows it, or NULL. A chain of `else if` nests.
+static Expr *parse_else(Parser *p, int base) {
+  bool elif = at_elif(p);
+  if (p->panic || (!elif && !accept(p, TOK_ELSE))) return NULL;
+  if (elif) {
     Diag *g = complain(p, DIAG_FOREIGN, here(p), "dp writes `%s` as two words", cur(p)->text);
     help(p, g, "write `else if`");
     g->replace = "else if";
-    els = parse_if(p);
-  } else if (!p->panic && accept(p, TOK_ELSE)) {
-    els = at(p, TOK_IF) ? parse_if(p) : parse_block(p, base, "`else`");
   }
+  if (!elif && !at(p, TOK_IF)) return parse_block(p, base, "`else`");
+  int outer;
+  Expr *e = enter(p, &outer) ? parse_if(p) : expr_error(p);
   leave(p, outer);
+  return e;
+}
+
+static Expr *parse_if(Parser *p) {
+  int base = p->open.len;
+  Loc from = here(p);
+  advance(p);
+  Expr *cond = parse_condition(p, "`if`");
+  Expr *then = parse_block(p, base, "the condition of `if`");
+  Expr *els = parse_else(p, base);
   Expr *e = expr_new(p, EXPR_IF, since(p, from));
   e->if_.cond = cond;
   e->if_.then = then;

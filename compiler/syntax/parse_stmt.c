@@ -144,6 +144,15 @@ static Stmt *parse_expr_statement(Parser *p) {
 
 // ---- values that nothing uses ---------------------------------------------------------------------------------
 
+// Does the expression start its line with what could have continued the line before?
+static bool starts_like_operator(const Parser *p, const Expr *e) {
+  const char *text = p->src->text;
+  uint32_t i = e->loc.off;
+  if (!strchr("-([", text[i])) return false;
+  while (i > 0 && (text[i - 1] == ' ' || text[i - 1] == '\t')) i--;
+  return i == 0 || text[i - 1] == '\n';
+}
+
 static void check_used(Parser *p, Expr *e) {
   Diag *g;
   switch (e->kind) {
@@ -160,6 +169,11 @@ static void check_used(Parser *p, Expr *e) {
   diag_label(p->diags, g, "computed and then dropped");
   if (e->kind == EXPR_BINARY && e->binary.op == BIN_EQ)
     help(p, g, "`==` compares; to assign, write `=`");
+  else if (starts_like_operator(p, e))
+    help(p, g,
+         "a line that starts with `-`, `@`, `(` or `[` begins a statement; to continue the line before, end "
+         "that "
+         "one with the operator or put parentheses around both");
   else if (e->kind == EXPR_STRING)
     help(p, g, "to show it, write `print(...)`");
   else
@@ -344,7 +358,6 @@ static Stmt *parse_statement_inner(Parser *p) {
 static Stmt *parse_statement(Parser *p) {
   int start = p->pos, base = p->open.len;
   bool lost_else = p->headless && (at(p, TOK_ELSE) || at_elif(p));
-  p->headless = false;
   if (lost_else) p->panic = PANIC_STMT; // said with its `if`
   Stmt *s = lost_else ? stmt_new(p, STMT_ERROR, here(p)) : parse_statement_inner(p);
   if (!p->panic) s->loc = since(p, s->loc);
@@ -418,13 +431,13 @@ Expr *parse_block(Parser *p, int base, const char *after) {
   int outer;
   if (!find_block(p, base, after)) return expr_error(p);
   Loc from = here(p);
-  bool newlines = p->newlines, no_struct = p->no_struct;
+  bool newlines = p->newlines, no_struct = p->no_struct, headless = p->headless;
   Expr block = {.kind = EXPR_BLOCK};
   if (enter(p, &outer)) {
     int opener = p->pos;
     open_bracket(p);
     p->newlines = true;
-    p->no_struct = false;
+    p->no_struct = p->headless = false;
     parse_block_items(p, &block, opener);
     if (!p->panic) {
       note_indentation(p, opener);
@@ -432,6 +445,7 @@ Expr *parse_block(Parser *p, int base, const char *after) {
     }
     p->newlines = newlines;
     p->no_struct = no_struct;
+    p->headless = headless;
   }
   leave(p, outer);
   Expr *e = expr_new(p, EXPR_BLOCK, since(p, from));

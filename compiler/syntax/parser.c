@@ -180,7 +180,11 @@ bool at_decl(const Parser *p) {
   case TOK_STRUCT: return next == TOK_NAME;
   case TOK_IMPORT: return next == TOK_NAME || next == TOK_STRING;
   case TOK_EXTERN: return true;
-  case TOK_AT: return next == TOK_NAME && strcmp(ahead(p, 1)->text, "checkpoint") != 0;
+  case TOK_AT: {
+    TokenKind after = kind_ahead(p, 2);
+    return next == TOK_NAME &&
+           (after == TOK_EXTERN || after == TOK_FN || after == TOK_AT || after == TOK_STRUCT);
+  }
   default: return false;
   }
 }
@@ -263,7 +267,8 @@ bool recover_block(Parser *p, int base) {
   if (p->panic == PANIC_DECL) return false;
   for (int i = p->pos; i < p->n_toks; i++) {
     const Token *t = &p->toks[i];
-    if ((t->nl && i > p->pos) || t->kind == TOK_RBRACE || t->kind == TOK_EOF) return false;
+    if ((t->nl && (i > p->pos || t->kind != TOK_LBRACE)) || t->kind == TOK_RBRACE || t->kind == TOK_EOF)
+      return false;
     if (t->kind != TOK_LBRACE) continue;
     p->pos = i;
     p->open.len = base;

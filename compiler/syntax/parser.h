@@ -33,7 +33,7 @@ typedef struct Parser {
   int height;     // of the tree parsed since it was last set to 0
   VEC(int) open;  // the brackets open at the cursor, as token indices
   int suspect;    // an open `{` whose `}` is indented differently, or -1
-  bool headless;  // the statement before lacks its block, so an `else` here is no mistake of its own
+  bool headless;  // a statement before lacks its block, so an `else` here is no mistake of its own
   int decl_start; // the first token of the declaration at hand
   int decl_end;   // the last token of the declaration before, or -1
 } Parser;

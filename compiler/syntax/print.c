@@ -6,7 +6,7 @@
 
 // How tightly an expression holds together; an operand that holds less tightly than its place wants is put in
 // parentheses. The operators' own levels are binary_op_precedence's.
-enum { HOLD_ANY = 0, HOLD_NOT = 3, HOLD_NEG = 7, HOLD_POSTFIX = 9 };
+enum { HOLD_ANY = 0, HOLD_NOT = 3, HOLD_COMPARE = 4, HOLD_NEG = 7, HOLD_NUMBER = 9, HOLD_POSTFIX = 10 };
 
 static void print_at(const Expr *e, int least, StrBuf *out);
 static void print_block(const Expr *e, StrBuf *out);
@@ -15,8 +15,8 @@ static int hold_of(const Expr *e) {
   switch (e->kind) {
   case EXPR_UNARY: return e->unary.op == UNARY_NEG ? HOLD_NEG : HOLD_NOT;
   case EXPR_BINARY: return binary_op_precedence(e->binary.op);
-  case EXPR_INT: return e->int_value < 0 ? HOLD_NEG : HOLD_POSTFIX;
-  case EXPR_FLOAT: return e->flt.text && e->flt.text[0] == '-' ? HOLD_NEG : HOLD_POSTFIX;
+  case EXPR_INT: return e->int_value < 0 ? HOLD_NEG : HOLD_NUMBER; // `1.x` would read as a float
+  case EXPR_FLOAT: return HOLD_NUMBER;
   case EXPR_RANGE:
   case EXPR_LAMBDA: return HOLD_ANY; // reaches as far to the right as it can
   case EXPR_IF:
@@ -56,7 +56,7 @@ static void print_string(const Expr *e, StrBuf *out) {
     print_text(part->text, out);
     if (!part->hole) continue;
     sb_addc(out, '{');
-    print_at(part->hole, HOLD_ANY, out);
+    print_at(part->hole, HOLD_COMPARE, out); // so that no `{` comes first
     if (*part->spec) sb_addf(out, ":%s", part->spec);
     sb_addc(out, '}');
   }
@@ -104,13 +104,41 @@ static void print_call(const Expr *e, StrBuf *out) {
   sb_addc(out, ')');
 }
 
+// Would the expression, as the head of a statement, show a `{` that opens the statement's block?
+static bool shows_brace(const Expr *e) {
+  switch (e->kind) {
+  case EXPR_STRUCT:
+  case EXPR_BLOCK:
+  case EXPR_IF:
+  case EXPR_LAMBDA: return true;
+  case EXPR_UNARY: return shows_brace(e->unary.arg);
+  case EXPR_BINARY: return shows_brace(e->binary.left) || shows_brace(e->binary.right);
+  case EXPR_FIELD: return shows_brace(e->field.base);
+  case EXPR_INDEX: return shows_brace(e->index.base);
+  case EXPR_CALL: return shows_brace(e->call.callee);
+  default: return false;
+  }
+}
+
+static void print_head(const Expr *e, StrBuf *out) {
+  if (e->kind == EXPR_RANGE) {
+    if (e->range.lo) print_head(e->range.lo, out);
+    sb_add(out, "..");
+    if (e->range.hi) print_head(e->range.hi, out);
+    return;
+  }
+  bool parens = shows_brace(e);
+  if (parens) sb_addc(out, '(');
+  print_at(e, HOLD_ANY, out);
+  if (parens) sb_addc(out, ')');
+}
+
 static void print_iter(const Iter *it, StrBuf *out) {
   sb_addf(out, "%s in %s", it->name, it->reverse ? "reverse " : "");
-  // After the word, a bracket follows a space, so that it is no call.
-  print_at(it->over, HOLD_ANY, out);
+  print_head(it->over, out);
   if (!it->step) return;
   sb_add(out, " step ");
-  print_at(it->step, HOLD_ANY, out);
+  print_head(it->step, out);
 }
 
 static void print_loops(const Expr *e, StrBuf *out) {
@@ -162,7 +190,7 @@ static void print_params(const ParamVec *params, StrBuf *out) {
 static void print_if(const Expr *e, StrBuf *out) {
   for (;; e = e->if_.els) {
     sb_add(out, "if ");
-    print_at(e->if_.cond, HOLD_ANY, out);
+    print_head(e->if_.cond, out);
     sb_addc(out, ' ');
     print_block(e->if_.then, out);
     if (!e->if_.els) return;
@@ -223,7 +251,7 @@ static void print_stmt(const Stmt *s, StrBuf *out) {
   case STMT_FOR: print_for(s, out); return;
   case STMT_WHILE:
     sb_add(out, "while ");
-    print_at(s->while_.cond, HOLD_ANY, out);
+    print_head(s->while_.cond, out);
     sb_addc(out, ' ');
     print_block(s->while_.body, out);
     return;
@@ -318,11 +346,8 @@ static void print_bare(const Expr *e, StrBuf *out) {
   }
 }
 
-// An int or a float before `.name` would read as a float.
-static bool is_number(const Expr *e) { return e->kind == EXPR_INT || e->kind == EXPR_FLOAT; }
-
 static void print_at(const Expr *e, int least, StrBuf *out) {
-  bool parens = hold_of(e) < least || (least == HOLD_POSTFIX && is_number(e));
+  bool parens = hold_of(e) < least;
   if (parens) sb_addc(out, '(');
   print_bare(e, out);
   if (parens) sb_addc(out, ')');
