@@ -52,11 +52,10 @@ void cg_debug_function(Cg *cg, CgFunc *f) {
 
 // The scope of operations that came from an inlined callee: a subprogram of its name, in the file they stand in.
 static LLVMMetadataRef inlined_scope(Cg *cg, const IrChain *chain, Loc loc) {
-  uint64_t key = (uint64_t)loc.file + 1;
-  LLVMValueRef known = cg_map_get(&cg->scopes, (uintptr_t)chain->callee, key, 1);
-  if (known) return (LLVMMetadataRef)known;
-  LLVMMetadataRef scope = subprogram(cg, chain->callee, loc);
-  cg_map_put(cg, &cg->scopes, (uintptr_t)chain->callee, key, 1, (LLVMValueRef)scope);
+  LLVMMetadataRef scope = cg_map_get(&cg->inlined, (uintptr_t)chain->callee, loc.file, 0);
+  if (scope) return scope;
+  scope = subprogram(cg, chain->callee, loc);
+  cg_map_put(cg, &cg->inlined, (uintptr_t)chain->callee, loc.file, 0, scope);
   return scope;
 }
 

@@ -1,6 +1,6 @@
 // Which sums may be taken in any order: a loop-carried value that the loop only ever adds to.
 //
-// In: a function. Out: fn->reassoc, set on the results of the additions (and min, max) of such a chain, from the carried
+// In: a function. Out: fn->reassoc, set on the results of the additions (fma to it included; or min, max) of such a chain, from the carried
 // argument to the yield in its place. The chain may pass through inner loops that carry it on, through both branches of
 // an if, and through a select of the sum and the value before. With strict_fp nothing is marked.
 #include "codegen/internal.h"
@@ -19,7 +19,7 @@ typedef struct Sums {
   Fn *fn;
   Use (*uses)[KEEP_USES]; // by value: its first uses
   int *n_uses;
-  IrOpKind family;        // IR_ADD (with SUB), IR_MIN or IR_MAX; IR_OP_COUNT while open
+  IrOpKind family;        // IR_ADD (with SUB, FMA), IR_MIN or IR_MAX; IR_OP_COUNT while open
   IrVal chain[64];        // results to mark
   int n_chain;
 } Sums;
@@ -40,7 +40,7 @@ static void collect(Sums *s, const IrRegion *r) {
 
 static bool joins_family(Sums *s, const Use *u) {
   IrOpKind k = (IrOpKind)u->op->kind;
-  if (k == IR_SUB && u->index == 0) k = IR_ADD;
+  if ((k == IR_SUB && u->index == 0) || (k == IR_FMA && u->index == 2)) k = IR_ADD;
   if (k != IR_ADD && k != IR_MIN && k != IR_MAX) return false;
   if (s->family == IR_OP_COUNT) s->family = k;
   if (s->family != k || s->n_chain == (int)(sizeof s->chain / sizeof *s->chain)) return false;

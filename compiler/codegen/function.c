@@ -5,10 +5,7 @@
 
 // ---- facts ---------------------------------------------------------------------------------------------------------
 
-CgFunc *cg_func(const Cg *cg, Name name) {
-  LLVMValueRef at = cg_map_get(&cg->func_index, (uintptr_t)name, 0, 0);
-  return at ? &cg->funcs[(uintptr_t)at - 1] : NULL;
-}
+CgFunc *cg_func(const Cg *cg, Name name) { return cg_map_get(&cg->func_index, (uintptr_t)name, 0, 0); }
 
 typedef struct Facts {
   Cg *cg;
@@ -83,7 +80,7 @@ void cg_facts(Cg *cg) {
   for (int i = 0; i < cg->n_funcs; i++) {
     cg->funcs[i].ir = cg->ir->funcs.data[i];
     cg->funcs[i].has_entry = cg->funcs[i].ir->is_export;
-    cg_map_put(cg, &cg->func_index, (uintptr_t)cg->funcs[i].ir->name, 0, 0, (LLVMValueRef)(uintptr_t)(i + 1));
+    cg_map_put(cg, &cg->func_index, (uintptr_t)cg->funcs[i].ir->name, 0, 0, &cg->funcs[i]);
   }
   for (int i = 0; i < cg->n_funcs; i++) {
     CgFunc *f = &cg->funcs[i];
@@ -298,6 +295,18 @@ void cg_define(Cg *cg, CgFunc *f) {
   arena_free(scratch);
 }
 
+// After a bug was noted the function is still brought to its end; what is missing is poison.
+static void poison_results(Fn *fn, const IrOp *op) {
+  for (int k = 0; k < op->n_results; k++) {
+    IrVal v = ir_result(op, k);
+    LLVMTypeRef types[3];
+    LLVMValueRef parts[3];
+    int n = cg_flat_types(fn->cg, ir_type(fn->ir, v), types);
+    for (int i = 0; i < n; i++) parts[i] = LLVMGetPoison(types[i]);
+    cg_unflatten(cg_val(fn, v), ir_type(fn->ir, v), parts);
+  }
+}
+
 void cg_region(Fn *fn, const IrRegion *r) {
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
@@ -308,6 +317,7 @@ void cg_region(Fn *fn, const IrRegion *r) {
       continue;
     if (fn->cg->out->debug) cg_debug_at(fn, op);
     cg_emit(fn, op);
+    if (fn->cg->error) poison_results(fn, op);
   }
 }
 

@@ -50,11 +50,11 @@ typedef struct CgFunc {
   LLVMMetadataRef subprogram;
 } CgFunc;
 
-// (key, key2, key3) -> LLVM value, for constants that are made once.
+// (a, b, c) -> pointer, for what is made once.
 typedef struct CgMapItem {
   uintptr_t a;
   uint64_t b, c;
-  LLVMValueRef value;
+  void *value; // NULL: free
 } CgMapItem;
 typedef struct CgMap {
   CgMapItem *items;
@@ -78,8 +78,11 @@ typedef struct Cg {
   VEC(LLVMValueRef) kept; // vector functions: must outlive the module's clean-ups
   CgFunc *funcs;
   int n_funcs;
-  CgMap func_index; // Name -> index, as an LLVMValueRef-sized integer in `b`
-  CgMap texts, sites, scopes;
+  CgMap func_index;  // Name -> CgFunc
+  CgMap texts;       // characters -> constant
+  CgMap sites;       // (function, place, chain) -> dprt_site; (none, file, line) -> the line's text
+  CgMap variants;    // scalar kernel -> its vector variants, as the attribute's text
+  CgMap inlined;     // (callee, file) -> subprogram
 
   unsigned md_prof, md_scope, md_noalias, md_range;
   LLVMMetadataRef *di_files; // by file index
@@ -117,8 +120,8 @@ LLVMValueRef cg_int(const Cg *cg, int64_t v);
 LLVMValueRef cg_i32(const Cg *cg, int32_t v);
 LLVMValueRef cg_text(Cg *cg, const char *s);        // a constant string; NULL gives a null pointer
 LLVMValueRef cg_constant(Cg *cg, const char *name, LLVMValueRef init); // a private constant
-LLVMValueRef cg_map_get(const CgMap *m, uintptr_t a, uint64_t b, uint64_t c);
-void cg_map_put(Cg *cg, CgMap *m, uintptr_t a, uint64_t b, uint64_t c, LLVMValueRef v);
+void *cg_map_get(const CgMap *m, uintptr_t a, uint64_t b, uint64_t c); // NULL if there is none
+void cg_map_put(Cg *cg, CgMap *m, uintptr_t a, uint64_t b, uint64_t c, void *v);
 LLVMValueRef cg_call_runtime(Fn *fn, CgRuntime which, const LLVMValueRef *args, int n);
 LLVMValueRef cg_call(Fn *fn, LLVMTypeRef type, LLVMValueRef callee, const LLVMValueRef *args, int n);
 LLVMValueRef cg_intrinsic(Fn *fn, const char *name, LLVMTypeRef over, const LLVMValueRef *args, int n);

@@ -66,14 +66,7 @@ static void declare_variants(Cg *cg, LLVMValueRef scalar, const Kernel *k, const
     sb_addf(&variants, "%s_ZGV_LLVM_N%d%s_%s(%s)", variants.len ? "," : "", lanes, k->args == 2 ? "vv" : "v",
             LLVMGetValueName(scalar), name);
   }
-  if (variants.len) cg_map_put(cg, &cg->scopes, (uintptr_t)scalar, 0, 0, cg_text(cg, variants.data));
-}
-
-// The attribute belongs on calls.
-static const char *variants_of(Cg *cg, LLVMValueRef scalar) {
-  LLVMValueRef text = cg_map_get(&cg->scopes, (uintptr_t)scalar, 0, 0);
-  size_t len;
-  return text ? LLVMGetAsString(LLVMGetInitializer(text), &len) : NULL;
+  if (variants.len) cg_map_put(cg, &cg->variants, (uintptr_t)scalar, 0, 0, variants.data);
 }
 
 static LLVMValueRef call_kernel(Fn *fn, const Kernel *k, LLVMTypeRef t, const LLVMValueRef *args) {
@@ -90,7 +83,7 @@ static LLVMValueRef call_kernel(Fn *fn, const Kernel *k, LLVMTypeRef t, const LL
     if (cg->opt->opt_level > 0) declare_variants(cg, f, k, accuracy, wide, family);
   }
   LLVMValueRef call = cg_call(fn, LLVMGlobalGetValueType(f), f, args, k->args);
-  const char *variants = variants_of(cg, f), *key = "vector-function-abi-variant";
+  const char *variants = cg_map_get(&cg->variants, (uintptr_t)f, 0, 0), *key = "vector-function-abi-variant";
   if (variants) {
     LLVMAttributeRef a = LLVMCreateStringAttribute(cg->ctx, key, (unsigned)strlen(key), variants, (unsigned)strlen(variants));
     LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex, a);

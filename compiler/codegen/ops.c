@@ -233,6 +233,13 @@ static LLVMValueRef random_number(Fn *fn, const IrOp *op, const LLVMValueRef *a)
   return cg_call_runtime(fn, f, a, op->n_args);
 }
 
+// As a term of a sum in any order it is spelled in two steps, which the vectoriser knows, and fused behind it.
+static LLVMValueRef fused(Fn *fn, const IrOp *op, const LLVMValueRef *a) {
+  if (!fn->reassoc[op->result]) return cg_intrinsic(fn, "llvm.fma", LLVMTypeOf(a[0]), a, 3);
+  LLVMValueRef term = cg_fp(fn, LLVMBuildFMul(fn->b, a[0], a[1], ""), false);
+  return cg_fp(fn, LLVMBuildFAdd(fn->b, term, a[2], ""), true);
+}
+
 static LLVMValueRef scalar(Fn *fn, const IrOp *op, const LLVMValueRef *a) {
   LLVMBuilderRef b = fn->b;
   bool f = op->n_args && ir_is_float(ir_type(fn->ir, op->args[0]));
@@ -247,7 +254,7 @@ static LLVMValueRef scalar(Fn *fn, const IrOp *op, const LLVMValueRef *a) {
   case IR_MAX:
   case IR_ABS: return arithmetic(fn, op, a, f);
   case IR_DIV: return LLVMBuildFDiv(b, a[0], a[1], "");
-  case IR_FMA: return cg_intrinsic(fn, "llvm.fma", LLVMTypeOf(a[0]), a, 3);
+  case IR_FMA: return fused(fn, op, a);
   case IR_IDIV: return floor_divide(fn, a[0], a[1], false);
   case IR_IMOD: return floor_divide(fn, a[0], a[1], true);
   case IR_IPOW:

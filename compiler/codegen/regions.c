@@ -66,14 +66,15 @@ typedef struct For {
 
 static LLVMValueRef runs_at_all(Fn *fn, For *l) {
   LLVMBuilderRef b = fn->b;
-  LLVMValueRef up = LLVMBuildICmp(b, LLVMIntSLT, l->lo, l->hi, ""), down = LLVMBuildICmp(b, LLVMIntSGT, l->lo, l->hi, "");
+  LLVMValueRef zero = cg_int(fn->cg, 0);
   if (LLVMIsAConstantInt(l->step)) {
     int64_t s = LLVMConstIntGetSExtValue(l->step);
-    return s > 0 ? up : s < 0 ? down : LLVMConstInt(fn->cg->i1, 0, false);
+    if (s == 0) return LLVMConstInt(fn->cg->i1, 0, false);
+    return LLVMBuildICmp(b, s > 0 ? LLVMIntSLT : LLVMIntSGT, l->lo, l->hi, "");
   }
-  LLVMValueRef zero = cg_int(fn->cg, 0);
-  LLVMValueRef rising = LLVMBuildAnd(b, up, LLVMBuildICmp(b, LLVMIntSGT, l->step, zero, ""), "");
-  return LLVMBuildOr(b, rising, LLVMBuildAnd(b, down, LLVMBuildICmp(b, LLVMIntSLT, l->step, zero, ""), ""), "");
+  LLVMValueRef up = LLVMBuildICmp(b, LLVMIntSLT, l->lo, l->hi, ""), down = LLVMBuildICmp(b, LLVMIntSGT, l->lo, l->hi, "");
+  up = LLVMBuildAnd(b, up, LLVMBuildICmp(b, LLVMIntSGT, l->step, zero, ""), "");
+  return LLVMBuildOr(b, up, LLVMBuildAnd(b, down, LLVMBuildICmp(b, LLVMIntSLT, l->step, zero, ""), ""), "");
 }
 
 // (distance - 1) / |step| + 1, where the loop runs at all; distances fit an unsigned int whatever the bounds.

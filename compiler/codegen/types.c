@@ -51,11 +51,11 @@ static CgMapItem *map_place(const CgMap *m, uintptr_t a, uint64_t b, uint64_t c)
   return &m->items[i];
 }
 
-LLVMValueRef cg_map_get(const CgMap *m, uintptr_t a, uint64_t b, uint64_t c) {
+void *cg_map_get(const CgMap *m, uintptr_t a, uint64_t b, uint64_t c) {
   return m->cap ? map_place(m, a, b, c)->value : NULL;
 }
 
-void cg_map_put(Cg *cg, CgMap *m, uintptr_t a, uint64_t b, uint64_t c, LLVMValueRef v) {
+void cg_map_put(Cg *cg, CgMap *m, uintptr_t a, uint64_t b, uint64_t c, void *v) {
   if (2 * m->len >= m->cap) {
     CgMap now = {.cap = m->cap ? 2 * m->cap : 64};
     now.items = ARENA_ARRAY(cg->arena, CgMapItem, now.cap);

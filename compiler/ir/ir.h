@@ -110,12 +110,19 @@ typedef struct IrExtern {
   bool pure;  // same arguments, same result, no effect: may be moved, repeated, dropped
 } IrExtern;
 
-// Training: operands are the parameter leaves, then the data leaves, then the options in train.def's order; results
-// are the parameter leaves, then the report. `loss` takes (sizes..., parameters..., data...) and returns the loss;
-// `loss_grad` returns the loss and then a gradient per parameter leaf. Both are called in the slot convention.
+// Training: operands are the parameter leaves (f64), then the data leaves, then those options of train.def that the
+// operation takes, in order. Results are the trained parameter leaves (arrays of their own), then as much of the report
+// as the operation asks for, in this order; an array follows its sizes (ints):
+//   train     loss, validation (f64), epochs, steps (int), stopped_early (bool), best_epoch (int),
+//             n (int), history (f64[n]), n (int), validation_history (f64[n])
+//   minimize  value, gradient_norm (f64), steps (int), converged, stalled (bool), calls (int),
+//             rows, n (int), path (f64[rows, n])
+// What was not recorded has size 0. `loss` takes (sizes..., parameters..., data...) and returns the loss; `loss_grad`
+// returns the loss and then a gradient per parameter leaf. Both are called in the slot convention.
 typedef struct IrTrain {
   Name loss, loss_grad;
   int n_params, n_data;
+  int n_captured; // of the data leaves, the last so many were captured by a closure: never cut into batches
 } IrTrain;
 
 struct IrOp {

@@ -354,6 +354,7 @@ static IrTrain *parse_train(Parser *p) {
   t->loss_grad = expect_text(p, IR_TOK_FUNC, "the loss with its gradient");
   if (expect_word(p, "params")) t->n_params = expect_count(p);
   if (expect_word(p, "data")) t->n_data = expect_count(p);
+  if (accept_word(p, "captured")) t->n_captured = expect_count(p);
   return t;
 }
 

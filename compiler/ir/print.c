@@ -194,6 +194,7 @@ static void add_train(const Printer *p, const IrOp *op) {
   sb_add(p->out, ", ");
   add_func_name(p->out, t->loss_grad);
   sb_addf(p->out, " params %d data %d ", t->n_params, t->n_data);
+  if (t->n_captured) sb_addf(p->out, "captured %d ", t->n_captured);
 }
 
 static void add_call_like(const Printer *p, const IrOp *op) {
@@ -281,7 +282,9 @@ static void add_operands(const Printer *p, const IrOp *op) {
     add_region_args(p, op->regions[0]);
     break;
   case IR_FOR: add_for(p, op); break;
-  case IR_WHILE: add_carried(p, op->regions[0], 0, op->args, op->n_args); break;
+  case IR_WHILE:
+    if (op->n_args > 0) add_carried(p, op->regions[0], 0, op->args, op->n_args);
+    break;
   case IR_IF: add_if(p, op); break;
   default: add_plain(p, op); break;
   }

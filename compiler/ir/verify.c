@@ -181,6 +181,8 @@ static bool check_train(Verifier *v) {
   const IrTrain *t = v->op->attr.train;
   if (!t) return fail(v, "what to train is missing");
   if (!find_callee(v, t->loss) || !find_callee(v, t->loss_grad)) return false;
+  if (t->n_captured < 0 || t->n_captured > t->n_data)
+    return fail(v, "%d of %d data cannot be captured", t->n_captured, t->n_data);
   if (t->n_params < 0 || t->n_data < 0 || t->n_params + t->n_data > v->op->n_args ||
       t->n_params > v->op->n_results)
     return fail(v, "%d parameters and %d data do not fit %d operands and %d results", t->n_params, t->n_data,

@@ -20,9 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern void dprt_gemm_f64(void) __attribute__((weak));
-extern void dprt_gemm_f32(void) __attribute__((weak));
-
 struct Jit {
   Arena *arena;
   LLVMOrcLLJITRef lljit;
