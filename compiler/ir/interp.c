@@ -364,6 +364,14 @@ static void run_print(Frame *fr, const IrOp *op) {
   sb_addc(fr->run->in->printed, '\n');
 }
 
+static bool count_step(Run *x) {
+  IrInterp *in = x->in;
+  if (in->max_steps > 0 && in->steps >= in->max_steps)
+    return fail(x, "the program ran for more than %lld steps", (long long)in->max_steps);
+  in->steps++;
+  return true;
+}
+
 // ---- regions ---------------------------------------------------------------------------------------------------------
 
 static bool run_region(Frame *fr, const PlanRegion *r);
@@ -402,7 +410,7 @@ static bool run_for(Frame *fr, const PlanOp *p) {
   for (int i = 0; i < op->n_results; i++) p->moved[i] = take(fr, op->args[3 + i], p->last[3 + i]);
   for (int64_t k = 0; k < n; k++) {
     fr->slots[r->args[0]].i = int_math(IR_ADD, lo, int_math(IR_MUL, k, step));
-    if (!enter(fr, p, r, 1) || !run_region(fr, &p->regions[0])) return false;
+    if (!count_step(fr->run) || !enter(fr, p, r, 1) || !run_region(fr, &p->regions[0])) return false;
     move_yields(fr, &p->regions[0], p->moved);
   }
   return leave(fr, p);
@@ -414,7 +422,7 @@ static bool run_while(Frame *fr, const PlanOp *p) {
   for (int i = 0; i < op->n_results; i++) p->moved[i] = take(fr, op->args[i], p->last[i]);
   for (;;) {
     // The condition may use its arguments up, so the body's hold the values too.
-    if (!enter(fr, p, body, 0)) return false;
+    if (!count_step(fr->run) || !enter(fr, p, body, 0)) return false;
     for (int i = 0; i < op->n_results; i++) put(fr, cond->args[i], take(fr, body->args[i], false));
     if (!run_region(fr, &p->regions[0])) return false;
     bool go_on = fr->slots[cond->yields[0]].i;
@@ -445,6 +453,7 @@ static bool run_build(Frame *fr, const PlanOp *p) {
   for (int k = 0; k < op->n_args; k++)
     if (dims[k] < 0 || __builtin_mul_overflow(n, dims[k], &n)) return fail_memory(fr->run);
   for (int64_t at = 0; at < n; at++) {
+    if (!count_step(fr->run)) return false;
     int64_t rest = at;
     for (int k = op->n_args - 1; k >= 0; k--) {
       fr->slots[r->args[k]].i = rest % dims[k];
@@ -611,13 +620,9 @@ static bool run_op(Frame *fr, PlanOp *p) {
 }
 
 static bool run_region(Frame *fr, const PlanRegion *r) {
-  IrInterp *in = fr->run->in;
   for (int i = 0; i < r->region->ops.len; i++) {
     PlanOp *p = &r->ops[i];
-    if (in->max_steps > 0 && in->steps >= in->max_steps)
-      return fail(fr->run, "the program ran for more than %lld steps", (long long)in->max_steps);
-    in->steps++;
-    if (!run_op(fr, p)) return false;
+    if (!count_step(fr->run) || !run_op(fr, p)) return false;
     for (int k = 0; k < p->op->n_args; k++)
       if (p->last[k] && ir_is_array(arg_type(fr, p->op, k))) put(fr, p->op->args[k], (Slot){.a = NULL});
   }
