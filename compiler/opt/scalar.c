@@ -36,3 +36,39 @@ void ptr_put(Arena *a, PtrMap *m, const void *key, uint32_t val) {
   m->keys[at] = key;
   m->vals[at] = val;
 }
+
+// ---- ints --------------------------------------------------------------------------------------------------------
+
+const IrOp *op_of(const IrFunc *f, IrVal v, IrOpKind k) {
+  const IrOp *def = v ? ir_val(f, v)->def : NULL;
+  return def && def->kind == k ? def : NULL;
+}
+
+Affine affine_of(const IrFunc *f, IrVal v) {
+  Affine a = {v, 0};
+  for (;;) {
+    const IrOp *op = ir_val(f, a.base)->def;
+    int64_t c;
+    if (!op) return a;
+    if (op->kind == IR_CONST && ir_is_const_int(f, a.base, &c)) return (Affine){0, wrap_add(a.offset, c)};
+    if (op->kind == IR_ADD && ir_is_const_int(f, op->args[1], &c))
+      a = (Affine){op->args[0], wrap_add(a.offset, c)};
+    else if (op->kind == IR_ADD && ir_is_const_int(f, op->args[0], &c))
+      a = (Affine){op->args[1], wrap_add(a.offset, c)};
+    else if (op->kind == IR_SUB && ir_is_const_int(f, op->args[1], &c))
+      a = (Affine){op->args[0], wrap_sub(a.offset, c)};
+    else
+      return a;
+  }
+}
+
+bool ints_equal(const IrFunc *f, IrVal a, IrVal b) {
+  if (a == b) return true;
+  Affine x = affine_of(f, a), y = affine_of(f, b);
+  return x.base == y.base && x.offset == y.offset;
+}
+
+bool ints_differ(const IrFunc *f, IrVal a, IrVal b) {
+  Affine x = affine_of(f, a), y = affine_of(f, b);
+  return x.base == y.base && x.offset != y.offset;
+}

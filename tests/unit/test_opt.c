@@ -218,3 +218,6 @@ static void check_golden(const char *name, PassFn *pass) {
 }
 
 Test(golden, dce) { check_golden("dce", opt_dce); }
+Test(golden, simplify_scalars) { check_golden("simplify_scalars", opt_simplify); }
+Test(golden, simplify_regions) { check_golden("simplify_regions", opt_simplify); }
+Test(golden, simplify_arrays) { check_golden("simplify_arrays", opt_simplify); }
