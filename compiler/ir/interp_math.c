@@ -3,15 +3,12 @@
 #include "ir/oracle.h"
 
 // libquadmath's header belongs to gcc alone; its functions link with any compiler.
-#define QUAD_1(name) __float128 name(__float128);
-#define QUAD_2(name) __float128 name(__float128, __float128);
-QUAD_1(sqrtq)
-QUAD_1(cbrtq)
-QUAD_1(expq) QUAD_1(exp2q) QUAD_1(expm1q) QUAD_1(logq) QUAD_1(log2q) QUAD_1(log10q) QUAD_1(log1pq)
-    QUAD_1(sinq) QUAD_1(cosq) QUAD_1(tanq) QUAD_1(asinq) QUAD_1(acosq) QUAD_1(atanq) QUAD_2(atan2q)
-        QUAD_1(sinhq) QUAD_1(coshq) QUAD_1(tanhq) QUAD_1(asinhq) QUAD_1(acoshq) QUAD_1(atanhq) QUAD_2(powq)
-            QUAD_2(hypotq) QUAD_1(erfq) QUAD_1(erfcq) QUAD_1(floorq) QUAD_1(ceilq) QUAD_1(roundq)
-                QUAD_1(truncq) QUAD_1(fabsq) __float128 fmaq(__float128, __float128, __float128);
+typedef __float128 Quad1(__float128);
+typedef __float128 Quad2(__float128, __float128);
+Quad1 sqrtq, cbrtq, expq, exp2q, expm1q, logq, log2q, log10q, log1pq, sinq, cosq, tanq, asinq, acosq, atanq,
+    sinhq, coshq, tanhq, asinhq, acoshq, atanhq, erfq, erfcq, floorq, ceilq, roundq, truncq, fabsq;
+Quad2 atan2q, powq, hypotq;
+__float128 fmaq(__float128, __float128, __float128);
 
 static __float128 quad_min(__float128 a, __float128 b) { return a != a || b != b ? a + b : a <= b ? a : b; }
 static __float128 quad_max(__float128 a, __float128 b) { return a != a || b != b ? a + b : a >= b ? a : b; }
