@@ -68,17 +68,14 @@ ParamVec parse_params(Parser *p, bool types_needed) {
       help(p, g, "sizes and types need no parameters of their own: `fn f(x: [n]real)` binds both");
     return params;
   }
-  bool newlines = p->newlines, no_struct = p->no_struct;
-  p->newlines = p->no_struct = false;
-  open_bracket(p);
+  Mode m = bracket_start(p);
   while (!p->panic && !at(p, TOK_RPAREN)) {
     Param par = parse_param(p, types_needed);
     vec_push(p->arena, &params, par);
     if (!accept(p, TOK_COMMA)) break;
   }
   close_bracket(p, TOK_RPAREN, "this parameter");
-  p->newlines = newlines;
-  p->no_struct = no_struct;
+  bracket_end(p, m);
   if (p->panic) recover_bracket(p, base);
   return params;
 }

@@ -1,10 +1,8 @@
-// Expressions: operators by precedence, calls, indices, literals, comprehensions, lambdas. What must hold: every
+// Expressions: operators by precedence, calls, indices, comprehensions, lambdas. What must hold: every
 // expression parsed has a node (EXPR_ERROR where it could not be read), operators of one level are read in a loop, and
 // all recursion passes through `enter`.
 #include "parser.h"
 
-#include <locale.h>
-#include <stdlib.h>
 #include <string.h>
 
 // ---- nodes and operators --------------------------------------------------------------------------------------
@@ -82,137 +80,6 @@ static Expr *binary_new(Parser *p, BinaryOp op, Loc op_loc, Expr *left, Expr *ri
   e->binary.op_loc = op_loc;
   e->binary.left = left;
   e->binary.right = right;
-  return e;
-}
-
-// Brackets make newlines blanks and structs possible again; the old state is put back by bracket_end.
-typedef struct Mode {
-  bool newlines, no_struct;
-} Mode;
-
-static Mode bracket_start(Parser *p) {
-  Mode m = {p->newlines, p->no_struct};
-  p->newlines = p->no_struct = false;
-  return m;
-}
-
-static void bracket_end(Parser *p, Mode m) {
-  p->newlines = m.newlines;
-  p->no_struct = m.no_struct;
-}
-
-// ---- literals -------------------------------------------------------------------------------------------------
-
-// False when it does not fit; 2^63 fits if `negated`.
-static bool int_value(const char *text, bool negated, int64_t *value) {
-  uint64_t v = 0, base = text[0] == '0' && text[1] == 'x' ? 16 : 10, limit = (uint64_t)INT64_MAX + negated;
-  for (const char *s = base == 16 ? text + 2 : text; *s; s++) {
-    uint64_t digit = (uint64_t)(*s <= '9' ? *s - '0' : (*s | 0x20) - 'a' + 10);
-    if (v > (limit - digit) / base) return false;
-    v = v * base + digit;
-  }
-  *value = negated ? (int64_t)(0 - v) : (int64_t)v;
-  return true;
-}
-
-static void int_too_large(Parser *p, Loc loc) {
-  Diag *g = complain(p, DIAG_NUMBER, loc, "this number does not fit into `int`");
-  diag_label(p->diags, g, "the largest is 9223372036854775807");
-  help(p, g, "an `int` has 64 bits; written with a point, as in `1.0e20`, it is a float");
-}
-
-int64_t parse_int_token(Parser *p) {
-  int64_t v = 0;
-  if (!int_value(cur(p)->text, false, &v)) int_too_large(p, here(p));
-  advance(p);
-  return v;
-}
-
-static Expr *parse_int(Parser *p) {
-  Expr *e = expr_new(p, EXPR_INT, here(p));
-  e->int_value = parse_int_token(p);
-  return e;
-}
-
-// Whatever locale the process is in.
-static double read_f64(const char *text) {
-  locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-  locale_t before = c ? uselocale(c) : (locale_t)0;
-  double v = strtod(text, NULL);
-  if (!c) return v;
-  uselocale(before);
-  freelocale(c);
-  return v;
-}
-
-static Expr *float_new(Parser *p, Loc loc, const char *text) {
-  Expr *e = expr_new(p, EXPR_FLOAT, loc);
-  e->flt.text = text;
-  e->flt.value = read_f64(text);
-  bool zero = e->flt.value == 0 && strcspn(text, "123456789") < strcspn(text, "e");
-  if (e->flt.value > 1.7976931348623157e308 || zero) {
-    Diag *g = complain(p, DIAG_NUMBER, loc, "this number is too %s for `f64`", zero ? "small" : "large");
-    diag_label(p->diags, g, "it would become %s", zero ? "0.0" : "infinite");
-    help(p, g, "`f64` reaches from 4.9e-324 to 1.79e308%s", zero ? "" : "; infinity is `inf`");
-  }
-  return e;
-}
-
-static Expr *parse_float(Parser *p) {
-  Expr *e = float_new(p, here(p), cur(p)->text);
-  advance(p);
-  return e;
-}
-
-// `.5`, the cursor at the point.
-static Expr *parse_point_float(Parser *p) {
-  Loc loc = loc_join(here(p), token_loc(p, ahead(p, 1)));
-  const char *text = arena_printf(p->arena, "0.%s", ahead(p, 1)->text);
-  Diag *g = complain(p, DIAG_NUMBER, loc, "a float needs a digit before its point");
-  help(p, g, "write the zero");
-  g->replace = text;
-  p->pos += 2;
-  return float_new(p, loc, text);
-}
-
-Expr *parse_string_token(Parser *p) {
-  Expr *e = expr_new(p, EXPR_STRING, here(p));
-  StringPart part = {cur(p)->text, NULL, ""};
-  vec_push(p->arena, &e->string, part);
-  advance(p);
-  return e;
-}
-
-static void parse_hole(Parser *p, StringPart *part) {
-  if (at(p, TOK_STR_MID) || at(p, TOK_STR_CLOSE) || at(p, TOK_STR_SPEC)) {
-    help(p, fail(p, DIAG_STRING, here(p), "this hole in a string is empty"),
-         "put an expression between the braces; for braces as text, write `{{}}`");
-    return;
-  }
-  part->hole = parse_expr(p);
-  part->spec = "";
-  if (p->panic) return;
-  if (at(p, TOK_STR_SPEC)) {
-    part->spec = cur(p)->text;
-    advance(p);
-  }
-  if (!at(p, TOK_STR_MID) && !at(p, TOK_STR_CLOSE))
-    fail(p, DIAG_SYNTAX, here(p), "expected `}` or `:` after the expression in a string, found %s", found(p));
-}
-
-static Expr *parse_holed_string(Parser *p) {
-  Expr *e = expr_new(p, EXPR_STRING, here(p));
-  Mode m = bracket_start(p);
-  for (;;) {
-    StringPart part = {cur(p)->text, NULL, ""};
-    bool last = at(p, TOK_STR_CLOSE);
-    advance(p);
-    if (!last) parse_hole(p, &part);
-    vec_push(p->arena, &e->string, part);
-    if (last || p->panic) break;
-  }
-  bracket_end(p, m);
-  e->loc = since(p, e->loc);
   return e;
 }
 
@@ -312,7 +179,6 @@ static Expr *parse_paren(Parser *p) {
   ExprVec parts = {0};
   Loc from = here(p);
   Mode m = bracket_start(p);
-  open_bracket(p);
   bool comma = false;
   while (!p->panic && !at(p, TOK_RPAREN)) {
     vec_push(p->arena, &parts, parse_expr(p));
@@ -339,7 +205,6 @@ static Expr *parse_paren(Parser *p) {
 static Expr *parse_array(Parser *p) {
   Loc from = here(p);
   Mode m = bracket_start(p);
-  open_bracket(p);
   bool loops = at(p, TOK_FOR);
   Expr *e;
   if (loops) {
@@ -365,7 +230,6 @@ static Expr *parse_array(Parser *p) {
 static Expr *parse_index(Parser *p, Expr *base) {
   ExprVec idx = {0};
   Mode m = bracket_start(p);
-  open_bracket(p);
   while (!p->panic && !at(p, TOK_RBRACKET)) {
     vec_push(p->arena, &idx, parse_range(p));
     if (!p->panic && at(p, TOK_COLON))
@@ -436,7 +300,6 @@ static Expr *parse_reduce(Parser *p, Expr *callee, Mode m) {
 
 static Expr *parse_call(Parser *p, Expr *callee) {
   Mode m = bracket_start(p);
-  open_bracket(p);
   if (at(p, TOK_FOR)) return parse_reduce(p, callee, m);
   Expr call = {.kind = EXPR_CALL};
   while (!p->panic && !at(p, TOK_RPAREN)) {
@@ -486,7 +349,6 @@ static Expr *parse_struct(Parser *p, Expr *named) {
   lit.strukt.name = qualified ? named->field.name : named->name.name;
   lit.strukt.name_loc = qualified ? named->field.name_loc : named->loc;
   Mode m = bracket_start(p);
-  open_bracket(p);
   while (!p->panic && !at(p, TOK_RBRACE)) {
     FieldInit f = parse_field_init(p);
     vec_push(p->arena, &lit.strukt.fields, f);
@@ -682,19 +544,6 @@ static Expr *parse_postfix(Parser *p) {
       break;
     }
   }
-  return e;
-}
-
-// The one int whose digits fit only with the sign.
-static Expr *parse_int_min(Parser *p, Loc minus) {
-  int64_t v;
-  TokenKind next = kind_ahead(p, 1);
-  if (!at(p, TOK_INT) || next == TOK_CARET || next == TOK_DOT || int_value(cur(p)->text, false, &v) ||
-      !int_value(cur(p)->text, true, &v))
-    return NULL;
-  advance(p);
-  Expr *e = expr_new(p, EXPR_INT, since(p, minus));
-  e->int_value = v;
   return e;
 }
 

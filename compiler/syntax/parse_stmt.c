@@ -15,16 +15,14 @@ static Stmt *stmt_new(Parser *p, StmtKind k, Loc loc) {
 
 static Pattern *parse_tuple_pattern(Parser *p) {
   Pattern *t = ARENA_NEW(p->arena, Pattern);
-  bool newlines = p->newlines;
   t->loc = here(p);
-  p->newlines = false;
-  open_bracket(p);
+  Mode m = bracket_start(p);
   while (!p->panic && !at(p, TOK_RPAREN)) {
     vec_push(p->arena, &t->parts, parse_pattern(p));
     if (!accept(p, TOK_COMMA)) break;
   }
   close_bracket(p, TOK_RPAREN, "this name");
-  p->newlines = newlines;
+  bracket_end(p, m);
   t->loc = since(p, t->loc);
   if (t->parts.len == 1) return t->parts.data[0];
   if (t->parts.len == 0) fail(p, DIAG_SYNTAX, t->loc, "expected names between the parentheses");
@@ -225,29 +223,27 @@ static Stmt *parse_while(Parser *p) {
   return s;
 }
 
+// `(every: 32)`, with the kind and the number.
 static CheckpointKind parse_checkpoint_args(Parser *p, int64_t *n) {
   CheckpointKind k = CHECKPOINT_NONE;
-  Loc from = here(p);
-  bool newlines = p->newlines;
-  p->newlines = false;
+  Loc from = gap(p);
   if (at(p, TOK_LPAREN)) {
-    open_bracket(p);
-    if (at_word(p, "every")) k = CHECKPOINT_EVERY;
-    if (at_word(p, "slots")) k = CHECKPOINT_SLOTS;
-    if (k != CHECKPOINT_NONE && kind_ahead(p, 1) == TOK_COLON && kind_ahead(p, 2) == TOK_INT) {
+    Mode m = bracket_start(p);
+    k = at_word(p, "every") ? CHECKPOINT_EVERY : at_word(p, "slots") ? CHECKPOINT_SLOTS : CHECKPOINT_NONE;
+    if (kind_ahead(p, 1) != TOK_COLON || kind_ahead(p, 2) != TOK_INT) k = CHECKPOINT_NONE;
+    if (k != CHECKPOINT_NONE) {
       p->pos += 2;
       Loc number = here(p);
       *n = parse_int_token(p);
       if (*n < 1) complain(p, DIAG_ATTRIBUTE, number, "`@checkpoint` needs at least 1");
       close_bracket(p, TOK_RPAREN, "the number");
-      p->newlines = newlines;
-      return k;
     }
+    bracket_end(p, m);
   }
-  p->newlines = newlines;
-  help(p, fail(p, DIAG_ATTRIBUTE, since(p, from), "`@checkpoint` needs to know how often"),
-       "write `@checkpoint(every: 32)` or `@checkpoint(slots: 8)`, with a number");
-  return CHECKPOINT_NONE;
+  if (k == CHECKPOINT_NONE)
+    help(p, fail(p, DIAG_ATTRIBUTE, since(p, from), "`@checkpoint` needs to know how often"),
+         "write `@checkpoint(every: 32)` or `@checkpoint(slots: 8)`, with a number");
+  return k;
 }
 
 static Stmt *parse_attributed(Parser *p) {

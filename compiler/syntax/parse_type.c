@@ -23,9 +23,7 @@ static Expr *parse_size(Parser *p) {
 // `[a, b]`, the cursor at `[`.
 static ExprVec parse_sizes(Parser *p) {
   ExprVec sizes = {0};
-  bool newlines = p->newlines, no_struct = p->no_struct;
-  p->newlines = p->no_struct = false;
-  open_bracket(p);
+  Mode m = bracket_start(p);
   while (!p->panic && !at(p, TOK_RBRACKET)) {
     vec_push(p->arena, &sizes, parse_size(p));
     if (!accept(p, TOK_COMMA)) break;
@@ -34,8 +32,7 @@ static ExprVec parse_sizes(Parser *p) {
     help(p, fail(p, DIAG_SYNTAX, here(p), "expected a size, found %s", found(p)),
          "`[n]f64` is a vector, `[n, m]f64` a matrix, `[*]f64` an array that grows");
   close_bracket(p, TOK_RBRACKET, "the size");
-  p->newlines = newlines;
-  p->no_struct = no_struct;
+  bracket_end(p, m);
   return sizes;
 }
 
@@ -68,15 +65,13 @@ static TypeExpr *parse_array_type(Parser *p) {
 // Types in parentheses, the cursor at `(`.
 static TypeExprVec parse_type_list(Parser *p) {
   TypeExprVec types = {0};
-  bool newlines = p->newlines;
-  p->newlines = false;
-  open_bracket(p);
+  Mode m = bracket_start(p);
   while (!p->panic && !at(p, TOK_RPAREN)) {
     vec_push(p->arena, &types, parse_type(p));
     if (!accept(p, TOK_COMMA)) break;
   }
   close_bracket(p, TOK_RPAREN, "this type");
-  p->newlines = newlines;
+  bracket_end(p, m);
   return types;
 }
 

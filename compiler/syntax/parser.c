@@ -146,6 +146,18 @@ void open_bracket(Parser *p) {
   advance(p);
 }
 
+Mode bracket_start(Parser *p) {
+  Mode m = {p->newlines, p->no_struct};
+  p->newlines = p->no_struct = false;
+  open_bracket(p);
+  return m;
+}
+
+void bracket_end(Parser *p, Mode m) {
+  p->newlines = m.newlines;
+  p->no_struct = m.no_struct;
+}
+
 bool close_bracket(Parser *p, TokenKind k, const char *after) {
   if (p->panic) return false;
   const Token *opener = &p->toks[vec_last(&p->open)];

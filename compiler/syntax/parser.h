@@ -1,5 +1,5 @@
 // What the parser's files share. parser.c: the cursor, mistakes and getting back on track; parse_decl.c,
-// parse_stmt.c, parse_expr.c, parse_type.c: the grammar (docs/grammar.md) from the outside in; hints.c: what people
+// parse_stmt.c, parse_expr.c, parse_literal.c, parse_type.c: the grammar (docs/grammar.md) from the outside in; hints.c: what people
 // used to other languages write.
 #ifndef DP_PARSER_H
 #define DP_PARSER_H
@@ -66,6 +66,12 @@ void help(Parser *p, Diag *g, const char *fmt, ...) __attribute__((format(printf
 // The token, or "expected WHAT, found ...".
 bool expect(Parser *p, TokenKind k, const char *what);
 Name expect_name(Parser *p, const char *what, Loc *loc); // "_" never NULL; *loc is where it is or should be
+// Within brackets newlines are blanks and a struct may follow a name; the state before is put back at their end.
+typedef struct Mode {
+  bool newlines, no_struct;
+} Mode;
+Mode bracket_start(Parser *p); // the cursor at the opening one
+void bracket_end(Parser *p, Mode m);
 void open_bracket(Parser *p);
 bool close_bracket(Parser *p, TokenKind k, const char *after); // "expected `,` or `)` after AFTER"
 // To the end of the statement that began at token `start` with `base` open brackets.
@@ -94,8 +100,13 @@ Expr *parse_expr(Parser *p);
 bool at_elif(const Parser *p);                       // `elif` and the like
 Expr *parse_condition(Parser *p, const char *after); // of `if` and `while`
 Iter parse_iter(Parser *p);                          // name in range [step e]
+Expr *parse_int(Parser *p);
+Expr *parse_int_min(Parser *p, Loc minus); // after a `-`; NULL if it is not the one int that needs it
+Expr *parse_float(Parser *p);
+Expr *parse_point_float(Parser *p); // `.5`, a mistake
 Expr *parse_string_token(Parser *p);
-int64_t parse_int_token(Parser *p); // moves on
+Expr *parse_holed_string(Parser *p);
+int64_t parse_int_token(Parser *p);
 bool ends_expression(const Parser *p);
 TypeExpr *parse_type(Parser *p);
 TypeExpr *type_error(Parser *p);

@@ -74,7 +74,7 @@ static void expect_tokens(const char *text, const char *want) {
     if (t->kind == TOK_NAME || t->kind == TOK_INT || t->kind == TOK_FLOAT)
       sb_addf(&sb, "%s:%s", t->kind == TOK_NAME ? "name" : t->kind == TOK_INT ? "int" : "float", t->text);
     else if (t->kind >= TOK_STRING && t->kind <= TOK_STR_CLOSE)
-      sb_addf(&sb, "%.*s(%s)", 1, "SOPMC" + (t->kind - TOK_STRING), t->text);
+      sb_addf(&sb, "%c(%s)", "SOPMC"[t->kind - TOK_STRING], t -> text);
     else if (t->kind == TOK_BAD)
       sb_add(&sb, "BAD");
     else
