@@ -221,3 +221,4 @@ Test(golden, dce) { check_golden("dce", opt_dce); }
 Test(golden, simplify_scalars) { check_golden("simplify_scalars", opt_simplify); }
 Test(golden, simplify_regions) { check_golden("simplify_regions", opt_simplify); }
 Test(golden, simplify_arrays) { check_golden("simplify_arrays", opt_simplify); }
+Test(golden, cse) { check_golden("cse", opt_cse); }
