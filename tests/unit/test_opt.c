@@ -222,3 +222,4 @@ Test(golden, simplify_scalars) { check_golden("simplify_scalars", opt_simplify);
 Test(golden, simplify_regions) { check_golden("simplify_regions", opt_simplify); }
 Test(golden, simplify_arrays) { check_golden("simplify_arrays", opt_simplify); }
 Test(golden, cse) { check_golden("cse", opt_cse); }
+Test(golden, licm) { check_golden("licm", opt_licm); }
