@@ -331,6 +331,11 @@ IrModule *ir_parse(Arena *a, Interner *names, const Sources *sources, int file,
 const char *ir_verify_func(Arena *scratch, const IrFunc *f);
 const char *ir_verify_module(Arena *scratch, const IrModule *m);
 
+// ---- source.c: IR as dp source ------------------------------------------------------------------------------------
+// The module as dp source that compiles alone and computes the same numbers: what `dp grad` shows. In: a module after the
+// memory pass, which says which array changes in place (a variable) and which is copied. Derivatives are expanded.
+void ir_print_source(const IrModule *m, StrBuf *out);
+
 // ---- interp.c: the oracle --------------------------------------------------------------------------------------
 // Runs a function in quadruple precision (__float128 for f64; f32 operations round to f32 only if `round` is set).
 // For the tests: exact to far beyond f64. DCALL is not run: expand derivatives first.

@@ -1,0 +1,405 @@
+// The embedding API (include/dp/dp.h): contexts, programs, functions, calls. Errors become data here, memory exhaustion
+// included.
+#include "dp/dp.h"
+#include "dp/dprt.h"
+#include "driver/driver.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct dp_function {
+  dp_program *program;
+  dprt_fn *code;
+  const char *signature;
+  int n_params, n_results;
+  dp_leaf *params, *results;
+  int n_slots_in, n_slots_out;
+  struct dp_function *next;
+};
+
+struct dp_program {
+  dp_context *ctx;
+  Session session;
+  VEC(Jit *) jits;
+  dp_function *functions;
+  int n_lookups;
+  struct dp_program *next;
+};
+
+struct dp_context {
+  dp_hooks hooks;
+  dprt_ctx *run;
+  dp_program *programs;
+  Arena *arena; // registered functions
+  VEC(JitSymbol) symbols;
+  Arena *report_arena; // the latest diagnostics
+  dp_diagnostic *report;
+  int n_report;
+  const char *report_text;
+};
+
+static void discard(void *user, const char *text, size_t n) { (void)user, (void)text, (void)n; }
+
+const char *dp_version(void) { return DP_VERSION; }
+
+dp_options dp_options_default(void) { return (dp_options){.opt_level = 2}; }
+
+dp_context *dp_context_new(const dp_hooks *hooks) {
+  dp_context *ctx = calloc(1, sizeof *ctx);
+  if (!ctx) return NULL;
+  if (hooks) ctx->hooks = *hooks;
+  dprt_hooks run = {.user = ctx->hooks.user,
+                    .alloc = ctx->hooks.alloc,
+                    .free = ctx->hooks.free,
+                    .write = ctx->hooks.write ? ctx->hooks.write : discard,
+                    .progress = discard};
+  ctx->run = dprt_ctx_new(&run);
+  ctx->arena = arena_new(0);
+  if (!ctx->run || !ctx->arena) {
+    dp_context_free(ctx);
+    return NULL;
+  }
+  if (ctx->hooks.run_memory) dprt_memory_limit(ctx->run, ctx->hooks.run_memory);
+  return ctx;
+}
+
+static void program_free(dp_program *p) {
+  for (int i = 0; i < p->jits.len; i++) jit_free(p->jits.data[i]);
+  session_close(&p->session);
+  free(p);
+}
+
+void dp_context_free(dp_context *ctx) {
+  if (!ctx) return;
+  while (ctx->programs) {
+    dp_program *next = ctx->programs->next;
+    program_free(ctx->programs);
+    ctx->programs = next;
+  }
+  if (ctx->run) dprt_ctx_free(ctx->run);
+  arena_free(ctx->report_arena);
+  arena_free(ctx->arena);
+  free(ctx);
+}
+
+dp_status dp_register(dp_context *ctx, const char *name, void (*function)(void)) {
+  void *address;
+  memcpy(&address, &function, sizeof address);
+  vec_push(ctx->arena, &ctx->symbols, ((JitSymbol){arena_strdup(ctx->arena, name, strlen(name)), address}));
+  return DP_OK;
+}
+
+// ---- diagnostics -------------------------------------------------------------------------------------------------------
+
+static dp_place place_of(dp_context *ctx, const Session *s, const DiagSpan *span) {
+  const Source *src = sources_get(&s->sources, span->loc);
+  dp_place p = {.label =
+                    span->label ? arena_strdup(ctx->report_arena, span->label, strlen(span->label)) : NULL};
+  if (!src) return p;
+  Loc end = span->loc;
+  end.off += end.len;
+  end.len = 0;
+  p.file = arena_strdup(ctx->report_arena, src->path, strlen(src->path));
+  sources_line_col(&s->sources, span->loc, &p.line, &p.column);
+  sources_line_col(&s->sources, end, &p.end_line, &p.end_column);
+  return p;
+}
+
+static const char *kept(dp_context *ctx, const char *text) {
+  return text ? arena_strdup(ctx->report_arena, text, strlen(text)) : NULL;
+}
+
+static void report_one(dp_context *ctx, const Session *s, const Diag *g, dp_diagnostic *out) {
+  Arena *a = ctx->report_arena;
+  *out = (dp_diagnostic){.severity = g->severity == SEV_WARNING ? DP_SEVERITY_WARNING : DP_SEVERITY_ERROR,
+                         .code = diag_code_text(g->code),
+                         .message = kept(ctx, g->message),
+                         .place = place_of(ctx, s, &g->primary),
+                         .n_spans = g->spans.len,
+                         .n_notes = g->notes.len,
+                         .help = kept(ctx, g->help),
+                         .replace = kept(ctx, g->replace)};
+  dp_place *spans = ARENA_ARRAY(a, dp_place, g->spans.len);
+  for (int i = 0; i < g->spans.len; i++) spans[i] = place_of(ctx, s, &g->spans.data[i]);
+  const char **notes = ARENA_ARRAY(a, const char *, g->notes.len);
+  for (int i = 0; i < g->notes.len; i++) notes[i] = kept(ctx, g->notes.data[i]);
+  out->spans = spans;
+  out->notes = notes;
+}
+
+static void report(dp_context *ctx, const Session *s) {
+  arena_free(ctx->report_arena);
+  ctx->report_arena = arena_new(0);
+  ctx->n_report = 0;
+  ctx->report_text = "";
+  if (!ctx->report_arena) return;
+  ctx->report = ARENA_ARRAY(ctx->report_arena, dp_diagnostic, s->diags.list.len);
+  ctx->n_report = s->diags.list.len;
+  for (int i = 0; i < ctx->n_report; i++) report_one(ctx, s, s->diags.list.data[i], &ctx->report[i]);
+  StrBuf text;
+  sb_init(&text, ctx->report_arena);
+  diags_render(&s->diags, &text, false);
+  ctx->report_text = text.data ? text.data : "";
+}
+
+const dp_diagnostic *dp_diagnostics(dp_context *ctx, int *n) {
+  *n = ctx->n_report;
+  return ctx->report;
+}
+
+const char *dp_diagnostics_text(dp_context *ctx) { return ctx->report_text ? ctx->report_text : ""; }
+
+const char *dp_last_error(const dp_context *ctx) { return dprt_error_text(ctx->run); }
+
+// ---- compile -----------------------------------------------------------------------------------------------------------
+
+typedef struct Load {
+  dp_program *p;
+  const char *path, *text;
+  size_t len;
+} Load;
+
+static bool load(void *user) {
+  Load *l = user;
+  Session *s = &l->p->session;
+  const char *path = arena_strdup(s->arena, l->path, strlen(l->path));
+  const char *text = l->text ? arena_strdup(s->arena, l->text, l->len) : NULL;
+  return session_load(s, path, text, l->len);
+}
+
+dp_status dp_compile(dp_context *ctx, const char *path, const char *source, size_t len,
+                     const dp_options *options, dp_program **out) {
+  *out = NULL;
+  dp_program *p = calloc(1, sizeof *p);
+  if (!p) return DP_ERROR_MEMORY;
+  p->ctx = ctx;
+  DriverOptions o = driver_options_default();
+  if (options)
+    o.cg = (CgOptions){.opt_level = options->opt_level,
+                       .cpu = options->cpu ? options->cpu : "native",
+                       .strict_fp = options->strict_fp,
+                       .precise_math = options->precise_math};
+  o.memory_budget = ctx->hooks.compile_memory;
+  if (!session_open(&p->session, &o)) {
+    free(p);
+    return DP_ERROR_MEMORY;
+  }
+  Load l = {p, path ? path : "<memory>", source, len};
+  bool ok = session_guard(&p->session, load, &l);
+  report(ctx, &p->session);
+  if (!ok) {
+    program_free(p);
+    return DP_ERROR_COMPILE;
+  }
+  p->next = ctx->programs;
+  ctx->programs = p;
+  *out = p;
+  return DP_OK;
+}
+
+// ---- look up ---------------------------------------------------------------------------------------------------------------
+
+static int slots_of(const dp_leaf *l, int n) {
+  int sum = 0;
+  for (int i = 0; i < n; i++) sum += 1 + l[i].rank;
+  return sum;
+}
+
+static bool leaf_of(Arena *a, IrType t, const char *path, dp_leaf *out) {
+  static const dp_kind kinds[] = {
+      [IR_BOOL] = DP_BOOL, [IR_INT] = DP_INT, [IR_F32] = DP_F32, [IR_F64] = DP_F64};
+  if (t.elem == IR_STRING) return false;
+  *out = (dp_leaf){arena_strdup(a, path ? path : "", path ? strlen(path) : 0), kinds[t.elem], t.rank};
+  return true;
+}
+
+// A size that some array parameter has as its own comes with that array; others are passed as ints.
+static bool size_is_implied(const IrFunc *f, int k) {
+  for (int p = f->n_sizes; p < f->n_params; p++) {
+    const IrVal *dims = ir_dims(f, f->body->args[p]);
+    for (int d = 0; dims && d < ir_type(f, f->body->args[p]).rank; d++)
+      if (dims[d] == f->body->args[k]) return true;
+  }
+  return false;
+}
+
+static bool leaves_of(Session *s, const IrFunc *f, dp_function *out) {
+  out->params = ARENA_ARRAY(s->arena, dp_leaf, f->n_params);
+  out->results = ARENA_ARRAY(s->arena, dp_leaf, f->n_results);
+  for (int k = 0; k < f->n_params; k++) {
+    if (k < f->n_sizes && size_is_implied(f, k)) continue;
+    if (!leaf_of(s->arena, ir_type(f, f->body->args[k]), f->params[k].path, &out->params[out->n_params++]))
+      return false;
+  }
+  for (int k = 0; k < f->n_results; k++)
+    if (!leaf_of(s->arena, f->results[k], f->result_leaves ? f->result_leaves[k].path : "",
+                 &out->results[out->n_results++]))
+      return false;
+  out->n_slots_in = slots_of(out->params, out->n_params);
+  out->n_slots_out = slots_of(out->results, out->n_results);
+  return true;
+}
+
+static bool same_signature(const char *want, const char *have) {
+  for (;;) {
+    while (*want == ' ') want++;
+    while (*have == ' ') have++;
+    if (*want != *have) return false;
+    if (!*want) return true;
+    want++, have++;
+  }
+}
+
+typedef struct Lookup {
+  dp_program *p;
+  const char *expr, *signature;
+  dp_function *f;
+} Lookup;
+
+static bool look_up(void *user) {
+  Lookup *l = user;
+  Session *s = &l->p->session;
+  Expr *e = sema_expr(s->program, arena_strdup(s->arena, l->expr, strlen(l->expr)));
+  if (!e || s->diags.n_errors) return false;
+  Name name = intern_cstr(s->names, arena_printf(s->arena, "lookup%d", l->p->n_lookups++));
+  l->f->signature = type_text(s->arena, e->type);
+  if (l->signature && !same_signature(l->signature, l->f->signature)) {
+    Diag *d = diag_add(&s->diags, DIAG_SIGNATURE, LOC_NONE, "`%s` has another signature", l->expr);
+    diag_note(&s->diags, d, "asked for: %s", l->signature);
+    diag_note(&s->diags, d, "it is:     %s", l->f->signature);
+    return false;
+  }
+  LowerRoot root = {.expr = e, .real = IR_F64, .name = name};
+  IrModule *m = session_lower(s, &root, 1);
+  if (!m || !session_differentiate(s, m) || !session_optimize(s, m)) return false;
+  if (!leaves_of(s, ir_func_find(m, name), l->f)) {
+    diag_add(&s->diags, DIAG_SIGNATURE, LOC_NONE, "`%s` takes or returns text, which does not cross to C",
+             l->expr);
+    return false;
+  }
+  CgModule *cg = session_codegen(s, m, NULL);
+  Jit *jit = cg ? session_jit(s, cg, l->p->ctx->symbols.data, l->p->ctx->symbols.len) : NULL;
+  if (!jit) return false;
+  vec_push(s->arena, &l->p->jits, jit);
+  const char *why = NULL;
+  void *address = jit_address(jit, cg_export_symbol(s->arena, name), &why);
+  if (!address) return false;
+  memcpy(&l->f->code, &address, sizeof address);
+  return true;
+}
+
+dp_status dp_lookup(dp_program *program, const char *expr, const char *signature, dp_function **out) {
+  *out = NULL;
+  Session *s = &program->session;
+  s->diags.list.len = s->diags.n_errors = s->diags.n_warnings = 0;
+  Lookup l = {program, expr, signature, ARENA_NEW(s->arena, dp_function)};
+  l.f->program = program;
+  bool ok = session_guard(s, look_up, &l);
+  report(program->ctx, s);
+  if (!ok) return DP_ERROR_LOOKUP;
+  *out = l.f;
+  return DP_OK;
+}
+
+const char *dp_signature(const dp_function *f) { return f->signature; }
+
+const dp_leaf *dp_parameters(const dp_function *f, int *n) {
+  *n = f->n_params;
+  return f->params;
+}
+
+const dp_leaf *dp_results(const dp_function *f, int *n) {
+  *n = f->n_results;
+  return f->results;
+}
+
+// ---- call ----------------------------------------------------------------------------------------------------------------
+
+static const char *const kind_names[] = {"bool", "int", "f32", "f64"};
+
+static bool check_argument(dp_context *ctx, const dp_leaf *want, const dp_value *have) {
+  if (have->kind != want->kind || have->rank != want->rank) {
+    dprt_fail(ctx->run, DPRT_ARGUMENT, NULL, "`%s` is %s of rank %d, and %s of rank %d was given", want->path,
+              kind_names[want->kind], want->rank, kind_names[have->kind & 3], have->rank);
+    return false;
+  }
+  bool empty = false;
+  for (int k = 0; k < have->rank; k++) {
+    if (have->sizes[k] < 0) {
+      dprt_fail(ctx->run, DPRT_ARGUMENT, NULL, "size %d of `%s` is %lld", k, want->path,
+                (long long)have->sizes[k]);
+      return false;
+    }
+    empty |= have->sizes[k] == 0;
+  }
+  if (have->rank && !have->data && !empty) {
+    dprt_fail(ctx->run, DPRT_ARGUMENT, NULL, "`%s` has elements but no data", want->path);
+    return false;
+  }
+  return true;
+}
+
+static dprt_slot *to_slots(const dp_value *v, dprt_slot *at) {
+  dprt_slot s = {.i64 = 0};
+  if (v->rank) {
+    s.data = v->data;
+    *at++ = s;
+    for (int k = 0; k < v->rank; k++) *at++ = (dprt_slot){.i64 = v->sizes[k]};
+    return at;
+  }
+  switch (v->kind) {
+  case DP_BOOL: s.b = v->b; break;
+  case DP_INT: s.i64 = v->i; break;
+  case DP_F32: s.f32 = v->f32; break;
+  case DP_F64: s.f64 = v->f64; break;
+  }
+  *at++ = s;
+  return at;
+}
+
+static const dprt_slot *from_slots(const dp_leaf *leaf, const dprt_slot *at, dp_value *v) {
+  *v = (dp_value){.kind = leaf->kind, .rank = leaf->rank};
+  if (leaf->rank) {
+    v->data = at++->data;
+    for (int k = 0; k < leaf->rank; k++) v->sizes[k] = at++->i64;
+    return at;
+  }
+  switch (leaf->kind) {
+  case DP_BOOL: v->b = at->b; break;
+  case DP_INT: v->i = at->i64; break;
+  case DP_F32: v->f32 = at->f32; break;
+  case DP_F64: v->f64 = at->f64; break;
+  }
+  return at + 1;
+}
+
+dp_status dp_call(dp_function *f, const dp_value *args, dp_value *results) {
+  dp_context *ctx = f->program->ctx;
+  dprt_clear_error(ctx->run);
+  for (int k = 0; k < f->n_params; k++)
+    if (!check_argument(ctx, &f->params[k], &args[k])) return DP_ERROR_ARGUMENT;
+  enum { FEW = 64 };
+  dprt_slot few[2 * FEW], *in = few, *out = few + FEW, *many = NULL;
+  if (f->n_slots_in > FEW || f->n_slots_out > FEW) {
+    many = malloc(sizeof *many * (size_t)(f->n_slots_in + f->n_slots_out));
+    if (!many) return DP_ERROR_MEMORY;
+    in = many;
+    out = many + f->n_slots_in;
+  }
+  dprt_slot *at = in;
+  for (int k = 0; k < f->n_params; k++) at = to_slots(&args[k], at);
+  int32_t status = f->code(ctx->run, in, out);
+  const dprt_slot *from = out;
+  for (int k = 0; status == DPRT_OK && k < f->n_results; k++)
+    from = from_slots(&f->results[k], from, &results[k]);
+  free(many);
+  if (status == DPRT_OK) return DP_OK;
+  return status == DPRT_MEMORY                            ? DP_ERROR_MEMORY
+         : status == DPRT_SIZE || status == DPRT_ARGUMENT ? DP_ERROR_ARGUMENT
+                                                          : DP_ERROR_RUN;
+}
+
+void dp_value_free(dp_context *ctx, dp_value *v) {
+  if (v->rank) dprt_free(ctx->run, v->data);
+  v->data = NULL;
+}

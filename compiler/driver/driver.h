@@ -1,0 +1,63 @@
+// The driver: the whole pipeline as one sequence of calls, shared by the command line and the embedding API.
+//
+//   session_open -> session_load (parse, check) -> session_lower -> session_differentiate -> session_optimize
+//   -> session_codegen -> jit or object file
+#ifndef DP_DRIVER_H
+#define DP_DRIVER_H
+
+#include "ad/ad.h"
+#include "codegen/codegen.h"
+#include "jit/jit.h"
+#include "lower/lower.h"
+#include "opt/opt.h"
+
+typedef struct DriverOptions {
+  CgOptions cg; // level, cpu, numerics
+  bool disabled[OPT_PASS_COUNT];
+  const char *stop_after; // name of a pass, NULL: run them all
+  const char *dump;       // name of a pass after which to show the IR ("all": every one), NULL: none
+  size_t memory_budget;   // bytes the compiler may take; 0: 4 GiB
+} DriverOptions;
+
+DriverOptions driver_options_default(void);
+
+typedef struct Session {
+  DriverOptions o;
+  Arena *arena;
+  Interner *names;
+  Sources sources;
+  Diags diags;
+  Program *program;
+  StrBuf dumped; // what o.dump asked for
+} Session;
+
+bool session_open(Session *s, const DriverOptions *o); // false: out of memory
+void session_close(Session *s);
+// Parses and checks a program. text may be NULL: then path is read. False after errors.
+bool session_load(Session *s, const char *path, const char *text, size_t len);
+// Runs fn(user) so that running out of memory in it returns false (with a diagnostic) instead of ending the process.
+bool session_guard(Session *s, bool (*fn)(void *user), void *user);
+
+IrModule *session_lower(Session *s, const LowerRoot *roots, int n); // NULL after errors
+bool session_differentiate(Session *s, IrModule *m);
+bool session_optimize(Session *s, IrModule *m);
+CgModule *session_codegen(Session *s, IrModule *m, const CgMain *main);
+Jit *session_jit(Session *s, CgModule *cg, const JitSymbol *symbols, int n);
+// main's options, from its parameters and their defaults; NULL after errors (there is no main, ...).
+CgMain *session_main(Session *s);
+
+// commands.c: the command line without the process: writes through the two texts, returns the exit code.
+typedef struct Console {
+  StrBuf out, err;
+  bool color, json;
+  void (*flush)(struct Console *c); // writes both texts out and empties them
+} Console;
+static inline void console_flush(Console *c) { c->flush(c); }
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_COMPILE = 3 };
+int dp_command(int argc, char **argv, Console *c);
+
+// link.c: an object file becomes an executable or a shared library, with the system's C compiler as linker.
+bool link_program(Session *s, const void *object, size_t len, const char *out, bool shared, const char **why);
+
+#endif

@@ -1,0 +1,221 @@
+// The driver: one compilation, stage by stage. In: a path or a text. Out: IR, machine code, or diagnostics.
+#include "driver/driver.h"
+
+#include <setjmp.h>
+#include <string.h>
+
+static const size_t DEFAULT_BUDGET = (size_t)4 << 30;
+
+DriverOptions driver_options_default(void) {
+  return (DriverOptions){.cg = {.opt_level = 2, .cpu = "native"}};
+}
+
+bool session_open(Session *s, const DriverOptions *o) {
+  *s = (Session){.o = *o};
+  s->arena = arena_new(o->memory_budget ? o->memory_budget : DEFAULT_BUDGET);
+  if (!s->arena) return false;
+  s->names = interner_new(s->arena);
+  sources_init(&s->sources, s->arena);
+  diags_init(&s->diags, s->arena, &s->sources);
+  sb_init(&s->dumped, s->arena);
+  return true;
+}
+
+void session_close(Session *s) {
+  arena_free(s->arena);
+  s->arena = NULL;
+}
+
+bool session_guard(Session *s, bool (*fn)(void *user), void *user) {
+  jmp_buf exhausted;
+  if (setjmp(exhausted)) {
+    arena_on_exhausted(s->arena, NULL);
+    s->diags.n_errors++; // appended by the caller's renderer below, without allocating
+    return false;
+  }
+  arena_on_exhausted(s->arena, &exhausted);
+  bool ok = fn(user);
+  arena_on_exhausted(s->arena, NULL);
+  return ok;
+}
+
+// ---- sources of modules ------------------------------------------------------------------------------------------------
+
+static const struct {
+  const char *name, *text;
+  size_t len;
+} std_modules[] = {
+#define STD_MODULE(name, text) {name, text, sizeof(text) - 1},
+#include "stdlib_modules.def"
+#undef STD_MODULE
+};
+
+static const char *const std_names[] = {
+#define STD_MODULE(name, text) name,
+#include "stdlib_modules.def"
+#undef STD_MODULE
+    NULL};
+
+static const char *std_module(void *user, const char *name, size_t *len) {
+  (void)user;
+  for (size_t i = 0; i < sizeof std_modules / sizeof *std_modules; i++) {
+    if (strcmp(std_modules[i].name, name)) continue;
+    *len = std_modules[i].len;
+    return std_modules[i].text;
+  }
+  return NULL;
+}
+
+static const char *read_module(void *user, Arena *a, const char *path, size_t *len, const char **why) {
+  (void)user;
+  return file_read(a, path, len, why);
+}
+
+// ---- stages ------------------------------------------------------------------------------------------------------------
+
+bool session_load(Session *s, const char *path, const char *text, size_t len) {
+  SemaHost host = {.read = read_module, .std_module = std_module, .std_names = std_names};
+  s->program = sema_program(s->arena, s->names, &s->sources, &s->diags, &host, path, text, len);
+  return s->diags.n_errors == 0;
+}
+
+static bool verified(Session *s, const IrModule *m, const char *stage) {
+  const char *wrong = ir_verify_module(s->arena, m);
+  if (!wrong) return true;
+  Diag *d = diag_add(&s->diags, DIAG_INTERNAL, LOC_NONE, "the IR is malformed after %s: %s", stage, wrong);
+  diag_help(&s->diags, d, "this is a mistake in dp, not in the program; please report it with the program");
+  return false;
+}
+
+IrModule *session_lower(Session *s, const LowerRoot *roots, int n) {
+  IrModule *m = lower_program(s->program, roots, n);
+  if (!m || s->diags.n_errors) return NULL;
+  return verified(s, m, "lowering") ? m : NULL;
+}
+
+bool session_differentiate(Session *s, IrModule *m) {
+  return ad_expand(m, &s->diags) && verified(s, m, "differentiation");
+}
+
+typedef struct DumpState {
+  Session *s;
+  const char *wrong, *wrong_after;
+} DumpState;
+
+static void after_pass(void *user, const char *pass, const IrFunc *f) {
+  DumpState *d = user;
+  if (d->s->o.dump && (!strcmp(d->s->o.dump, "all") || !strcmp(d->s->o.dump, pass))) {
+    sb_addf(&d->s->dumped, "// after %s\n", pass);
+    ir_print_func(f, &d->s->dumped);
+  }
+#ifndef NDEBUG
+  if (!d->wrong && (d->wrong = ir_verify_func(d->s->arena, f))) d->wrong_after = pass;
+#endif
+}
+
+bool session_optimize(Session *s, IrModule *m) {
+  DumpState d = {s, NULL, NULL};
+  OptOptions o = {.level = s->o.cg.opt_level,
+                  .stop_after = s->o.stop_after,
+                  .disabled = s->o.disabled,
+                  .dump = after_pass,
+                  .user = &d};
+  opt_module(m, &o);
+  if (d.wrong) {
+    diag_add(&s->diags, DIAG_INTERNAL, LOC_NONE, "the IR is malformed after %s: %s", d.wrong_after, d.wrong);
+    return false;
+  }
+  return verified(s, m, "optimisation");
+}
+
+static bool llvm_failed(Session *s, const char *why) {
+  diag_add(&s->diags, DIAG_MACHINE, LOC_NONE, "%s", why ? why : "code generation failed");
+  return false;
+}
+
+CgModule *session_codegen(Session *s, IrModule *m, const CgMain *main) {
+  const char *why = NULL;
+  CgModule *cg = cg_module(s->arena, m, &s->o.cg, main, &why);
+  if (!cg) {
+    llvm_failed(s, why);
+    return NULL;
+  }
+  if (!cg_optimize(cg, &why)) {
+    llvm_failed(s, why);
+    cg_free(cg);
+    return NULL;
+  }
+  return cg;
+}
+
+Jit *session_jit(Session *s, CgModule *cg, const JitSymbol *symbols, int n) {
+  const char *why = NULL;
+  Jit *j = jit_new(s->arena, cg, symbols, n, &why);
+  if (!j) llvm_failed(s, why);
+  return j;
+}
+
+// ---- main's options ----------------------------------------------------------------------------------------------------
+
+// A default is a constant expression: a literal, perhaps negated.
+static bool constant_default(const Expr *e, IrElem elem, CgMainParam *p) {
+  double sign = 1.0;
+  while (e->kind == EXPR_UNARY && e->unary.op == UNARY_NEG) {
+    sign = -sign;
+    e = e->unary.arg;
+  }
+  bool is_float = elem == IR_F64 || elem == IR_F32;
+  switch (e->kind) {
+  case EXPR_INT:
+    if (is_float)
+      p->def.f = sign * (double)e->int_value;
+    else
+      p->def.i = sign < 0 ? -e->int_value : e->int_value;
+    return true;
+  case EXPR_FLOAT: p->def.f = sign * e->flt.value; return is_float;
+  case EXPR_BOOL: p->def.i = e->bool_value; return true;
+  case EXPR_STRING:
+    if (e->string.len != 1 || e->string.data[0].hole) return false;
+    p->def.s = e->string.data[0].text;
+    return true;
+  default: return false;
+  }
+}
+
+static bool option_elem(const Type *t, IrElem *out) {
+  switch (t->kind) {
+  case TYPE_BOOL: *out = IR_BOOL; return true;
+  case TYPE_INT: *out = IR_INT; return true;
+  case TYPE_F32: *out = IR_F32; return true;
+  case TYPE_F64: *out = IR_F64; return true;
+  case TYPE_STR: *out = IR_STRING; return true;
+  default: return false;
+  }
+}
+
+CgMain *session_main(Session *s) {
+  FnDecl *fn = sema_find_fn(s->program, intern_cstr(s->names, "main"));
+  if (!fn) {
+    Diag *d =
+        diag_add(&s->diags, DIAG_NO_MAIN, LOC_NONE, "`%s` has no function `main`", s->program->main->path);
+    diag_help(&s->diags, d, "a program starts at `fn main() { ... }`");
+    return NULL;
+  }
+  CgMain *m = ARENA_NEW(s->arena, CgMain);
+  CgMainParam *params = ARENA_ARRAY(s->arena, CgMainParam, fn->params.len);
+  for (int k = 0; k < fn->params.len; k++) {
+    const Param *p = &fn->params.data[k];
+    params[k].name = p->name;
+    if (!option_elem(fn->sig->params[k], &params[k].elem)) {
+      diag_add(&s->diags, DIAG_NO_MAIN, p->loc, "`%s` of main cannot be given on the command line", p->name);
+      return NULL;
+    }
+    params[k].has_default = p->def && constant_default(p->def, params[k].elem, &params[k]);
+  }
+  m->func = fn->name;
+  m->params = params;
+  m->n_params = fn->params.len;
+  const char *slash = strrchr(s->program->main->path, '/');
+  m->program = slash ? slash + 1 : s->program->main->path;
+  return m;
+}

@@ -1,0 +1,625 @@
+// IR as dp source. In: a module after the memory pass. Out: dp text that compiles alone and computes the same numbers.
+//
+// Scalars that are used once are written where they are used. An array that operations change in place is one variable,
+// whatever number of values it has in SSA; carried values of a loop are variables around it; COPY is an assignment.
+#include "ir/ir.h"
+
+#include <string.h>
+
+typedef struct Names {
+  VEC(Name) taken;
+} Names;
+
+typedef struct Writer {
+  const IrModule *m;
+  const IrFunc *f;
+  Arena *arena;
+  StrBuf *out;
+  int indent;
+  const char **text; // by value: its name or expression; NULL: not written yet
+  int *prec;         // by value: how tightly the expression in `text` binds
+  int *uses;
+  bool *changes; // by value: some operation uses it up, so it must be a `var`
+  Names names;
+} Writer;
+
+enum {
+  PREC_OR = 1,
+  PREC_AND,
+  PREC_NOT,
+  PREC_COMPARE,
+  PREC_SUM,
+  PREC_PRODUCT,
+  PREC_NEG,
+  PREC_POWER,
+  PREC_ATOM
+};
+
+static const char *const reserved[] = {
+    "fn",     "let",    "var",    "for",    "in",        "while",  "if",      "else",    "break", "continue",
+    "return", "assert", "struct", "import", "as",        "extern", "adjoint", "tangent", "inout", "true",
+    "false",  "and",    "or",     "not",    "int",       "bool",   "f64",     "f32",     "real",  "str",
+    "zeros",  "full",   "len",    "push",   "pop",       "min",    "max",     "abs",     "div",   "mod",
+    "fma",    "sign",   "detach", "print",  "transpose", "step",   "reverse"};
+
+// ---- names -------------------------------------------------------------------------------------------------------------
+
+static bool is_taken(const Writer *w, Name name) {
+  for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+    if (!strcmp(reserved[i], name)) return true;
+  for (int k = 0; k < IR_OP_COUNT; k++)
+    if ((ir_op_info[k].flags & IR_MATH) && !strcmp(ir_op_info[k].text, name)) return true;
+  for (int i = 0; i < w->names.taken.len; i++)
+    if (w->names.taken.data[i] == name) return true;
+  return false;
+}
+
+static const char *legal(Arena *a, const char *hint) {
+  char *s = arena_strdup(a, hint, strlen(hint));
+  for (char *p = s; *p; p++)
+    if (!(*p == '_' || (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+          (unsigned char)*p >= 0x80))
+      *p = '_';
+  return *s >= '0' && *s <= '9' ? arena_printf(a, "v%s", s) : s;
+}
+
+static const char *fresh(Writer *w, const char *hint) {
+  const char *base = legal(w->arena, hint && *hint ? hint : "t");
+  Name name = intern_cstr(w->m->names, base);
+  for (int i = 1; is_taken(w, name); i++)
+    name = intern_cstr(w->m->names, arena_printf(w->arena, "%s%d", base, i));
+  vec_push(w->arena, &w->names.taken, name);
+  return name;
+}
+
+static const char *function_name(Writer *w, Name name) {
+  const char *s = legal(w->arena, name);
+  return is_taken(w, intern_cstr(w->m->names, s)) ? arena_printf(w->arena, "%s_", s) : s;
+}
+
+// ---- text --------------------------------------------------------------------------------------------------------------
+
+static void line(Writer *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void line(Writer *w, const char *fmt, ...) {
+  for (int i = 0; i < w->indent; i++) sb_add(w->out, "    ");
+  va_list ap;
+  va_start(ap, fmt);
+  sb_add(w->out, arena_vprintf(w->arena, fmt, ap));
+  va_end(ap);
+  sb_addc(w->out, '\n');
+}
+
+static const char *text_of(Writer *w, IrVal v) { return w->text[v] ? w->text[v] : "?"; }
+
+static const char *operand(Writer *w, IrVal v, int at_least) {
+  return w->prec[v] < at_least ? arena_printf(w->arena, "(%s)", text_of(w, v)) : text_of(w, v);
+}
+
+static void set_text(Writer *w, IrVal v, const char *text, int prec) {
+  w->text[v] = text;
+  w->prec[v] = prec;
+}
+
+static const char *elem_name(IrElem e) {
+  switch (e) {
+  case IR_BOOL: return "bool";
+  case IR_INT: return "int";
+  case IR_F32: return "f32";
+  case IR_F64: return "f64";
+  case IR_STRING: return "str";
+  }
+  return "";
+}
+
+static const char *float_text(Writer *w, IrElem e, double v) {
+  StrBuf sb;
+  sb_init(&sb, w->arena);
+  if (v != v) return "(0.0 / 0.0)";
+  if (v - v != 0.0) return v > 0 ? "(1.0 / 0.0)" : "(-1.0 / 0.0)";
+  sb_add_f64(&sb, v);
+  const char *s = e == IR_F32 ? arena_printf(w->arena, "f32(%s)", sb.data) : sb.data;
+  return s;
+}
+
+static const char *type_text_of(Writer *w, IrVal v, bool result) {
+  IrType t = ir_type(w->f, v);
+  StrBuf sb;
+  sb_init(&sb, w->arena);
+  if (t.grow) {
+    sb_add(&sb, "[*]");
+  } else if (t.rank) {
+    sb_addc(&sb, '[');
+    for (int d = 0; d < t.rank; d++) {
+      IrVal n = ir_dims(w->f, v)[d];
+      bool param = ir_val(w->f, n)->region == w->f->body && !ir_val(w->f, n)->def;
+      sb_addf(&sb, "%s%s", d ? ", " : "", result && !param && !ir_is_const(w->f, n) ? "_" : text_of(w, n));
+    }
+    sb_addc(&sb, ']');
+  }
+  sb_add(&sb, elem_name((IrElem)t.elem));
+  return sb.data;
+}
+
+static const char *list_text(Writer *w, const IrVal *vals, int n) {
+  StrBuf sb;
+  sb_init(&sb, w->arena);
+  for (int k = 0; k < n; k++) sb_addf(&sb, "%s%s", k ? ", " : "", text_of(w, vals[k]));
+  return sb.data ? sb.data : "";
+}
+
+// ---- scalar expressions -------------------------------------------------------------------------------------------------
+
+static const char *infix(Writer *w, const IrOp *op, const char *sign, int prec, bool right_tighter) {
+  return arena_printf(w->arena, "%s %s %s", operand(w, op->args[0], prec), sign,
+                      operand(w, op->args[1], prec + right_tighter));
+}
+
+static void set_infix(Writer *w, const IrOp *op, const char *sign, int prec, bool right_tighter) {
+  set_text(w, op->result, infix(w, op, sign, prec, right_tighter), prec);
+}
+
+static void set_call(Writer *w, const IrOp *op, const char *name) {
+  set_text(w, op->result, arena_printf(w->arena, "%s(%s)", name, list_text(w, op->args, op->n_args)),
+           PREC_ATOM);
+}
+
+static void constant(Writer *w, const IrOp *op) {
+  IrElem e = (IrElem)ir_type(w->f, op->result).elem;
+  if (e == IR_BOOL)
+    set_text(w, op->result, op->attr.i ? "true" : "false", PREC_ATOM);
+  else if (e == IR_INT)
+    set_text(w, op->result, arena_printf(w->arena, "%lld", (long long)op->attr.i),
+             op->attr.i < 0 ? PREC_NEG : PREC_ATOM);
+  else
+    set_text(w, op->result, float_text(w, e, op->attr.f),
+             op->attr.f < 0 && op->attr.f - op->attr.f == 0.0 && e == IR_F64 ? PREC_NEG : PREC_ATOM);
+}
+
+// True if the operation is a scalar expression; its text is set.
+static bool expression(Writer *w, const IrOp *op) {
+  Arena *a = w->arena;
+  switch ((IrOpKind)op->kind) {
+  case IR_CONST: constant(w, op); return true;
+  case IR_ADD: set_infix(w, op, "+", PREC_SUM, true); return true;
+  case IR_SUB: set_infix(w, op, "-", PREC_SUM, true); return true;
+  case IR_MUL: set_infix(w, op, "*", PREC_PRODUCT, true); return true;
+  case IR_DIV: set_infix(w, op, "/", PREC_PRODUCT, true); return true;
+  case IR_NEG:
+    set_text(w, op->result, arena_printf(a, "-%s", operand(w, op->args[0], PREC_POWER)), PREC_NEG);
+    return true;
+  case IR_LT: set_infix(w, op, "<", PREC_COMPARE, true); return true;
+  case IR_LE: set_infix(w, op, "<=", PREC_COMPARE, true); return true;
+  case IR_EQ: set_infix(w, op, "==", PREC_COMPARE, true); return true;
+  case IR_NE: set_infix(w, op, "!=", PREC_COMPARE, true); return true;
+  case IR_AND: set_infix(w, op, "and", PREC_AND, true); return true;
+  case IR_OR: set_infix(w, op, "or", PREC_OR, true); return true;
+  case IR_NOT:
+    set_text(w, op->result, arena_printf(a, "not %s", operand(w, op->args[0], PREC_COMPARE)), PREC_NOT);
+    return true;
+  case IR_IPOW:
+  case IR_POWI:
+  case IR_POW:
+    set_text(
+        w, op->result,
+        arena_printf(a, "%s ^ %s", operand(w, op->args[0], PREC_ATOM), operand(w, op->args[1], PREC_ATOM)),
+        PREC_POWER);
+    return true;
+  case IR_IDIV: set_call(w, op, "div"); return true;
+  case IR_IMOD: set_call(w, op, "mod"); return true;
+  case IR_SELECT:
+    set_text(w, op->result,
+             arena_printf(a, "if %s { %s } else { %s }", text_of(w, op->args[0]), text_of(w, op->args[1]),
+                          text_of(w, op->args[2])),
+             0);
+    return true;
+  case IR_ITOF:
+  case IR_FCVT: set_call(w, op, elem_name((IrElem)ir_type(w->f, op->result).elem)); return true;
+  case IR_FTOI:
+  case IR_BTOI: set_call(w, op, "int"); return true;
+  case IR_LEN: set_call(w, op, "len"); return true;
+  case IR_GET:
+    set_text(w, op->result,
+             arena_printf(a, "%s[%s]", text_of(w, op->args[0]), list_text(w, op->args + 1, op->n_args - 1)),
+             PREC_ATOM);
+    return true;
+  case IR_STR: set_text(w, op->result, arena_printf(a, "\"%s\"", op->attr.sym), PREC_ATOM); return true;
+  default: break;
+  }
+  bool named = (ir_op_info[op->kind].flags & IR_MATH) || op->kind == IR_MIN || op->kind == IR_MAX ||
+               op->kind == IR_ABS || op->kind == IR_FMA || op->kind == IR_DETACH || op->kind == IR_FLOOR ||
+               op->kind == IR_CEIL || op->kind == IR_ROUND || op->kind == IR_TRUNC || op->kind == IR_SIGN ||
+               op->kind == IR_RNG_UNIFORM || op->kind == IR_RNG_NORMAL || op->kind == IR_RNG_BELOW;
+  if (!named) return false;
+  set_call(w, op, ir_op_info[op->kind].text);
+  return true;
+}
+
+// Could the text of value v, an expression at r->ops[at], stand where it is used instead of in a `let`? It must be used
+// once, in the same region, and nothing in between may change an array or open a region.
+static bool inlinable(const Writer *w, const IrRegion *r, int at) {
+  const IrOp *op = r->ops.data[at];
+  IrVal v = op->result;
+  if (op->kind == IR_CONST || op->kind == IR_STR) return true;
+  if (w->uses[v] != 1) return false;
+  for (int i = at + 1; i < r->ops.len; i++) {
+    const IrOp *next = r->ops.data[i];
+    for (int k = 0; k < next->n_args; k++)
+      if (next->args[k] == v)
+        return next->kind != IR_FOR && next->kind != IR_WHILE && next->kind != IR_BUILD &&
+               strlen(w->text[v]) < 60;
+    if (next->n_regions || (ir_op_info[next->kind].flags & (IR_U | IR_E))) return false;
+  }
+  return false;
+}
+
+static void bind(Writer *w, IrVal v, const char *value, bool is_var) {
+  const char *name = fresh(w, ir_val(w->f, v)->name);
+  line(w, "%s %s = %s", is_var ? "var" : "let", name, value);
+  set_text(w, v, name, PREC_ATOM);
+}
+
+static void rename_value(Writer *w, IrVal now, IrVal old) { set_text(w, now, text_of(w, old), PREC_ATOM); }
+
+// ---- regions -------------------------------------------------------------------------------------------------------------
+
+static void region(Writer *w, const IrRegion *r);
+static bool scalar_region(Writer *w, const IrRegion *r, const char **value);
+
+static void open_index(Writer *w, IrVal v, const char *fallback) {
+  set_text(w, v, fresh(w, ir_val(w->f, v)->name ? ir_val(w->f, v)->name : fallback), PREC_ATOM);
+}
+
+// The variables that carry a loop's values: an array that the loop uses up goes on under its name, anything else starts one.
+static void open_carried(Writer *w, const IrOp *op, int first_init, const IrRegion *body, int first_arg) {
+  for (int k = 0; k < op->n_results; k++) {
+    IrVal init = op->args[first_init + k], arg = body->args[first_arg + k];
+    IrType t = ir_type(w->f, init);
+    if (t.rank || t.grow) {
+      rename_value(w, arg, init);
+    } else {
+      const char *name =
+          fresh(w, ir_val(w->f, arg)->name ? ir_val(w->f, arg)->name : ir_val(w->f, ir_result(op, k))->name);
+      line(w, "var %s = %s", name, text_of(w, init));
+      set_text(w, arg, name, PREC_ATOM);
+    }
+    rename_value(w, ir_result(op, k), arg);
+  }
+}
+
+static void close_carried(Writer *w, const IrOp *op, const IrRegion *body, int first_arg) {
+  StrBuf left, right;
+  sb_init(&left, w->arena);
+  sb_init(&right, w->arena);
+  int n = 0;
+  for (int k = 0; k < op->n_results; k++) {
+    const char *var = text_of(w, body->args[first_arg + k]), *now = text_of(w, body->yields[k]);
+    if (!strcmp(var, now)) continue;
+    sb_addf(&left, "%s%s", n ? ", " : "", var);
+    sb_addf(&right, "%s%s", n ? ", " : "", now);
+    n++;
+  }
+  if (n == 1) line(w, "%s = %s", left.data, right.data);
+  if (n > 1) line(w, "(%s) = (%s)", left.data, right.data);
+}
+
+static void for_loop(Writer *w, const IrOp *op) {
+  const IrRegion *body = op->regions[0];
+  open_carried(w, op, 3, body, 1);
+  open_index(w, body->args[0], "i");
+  int64_t step;
+  const char *range =
+      arena_printf(w->arena, "%s..%s", operand(w, op->args[0], PREC_SUM), operand(w, op->args[1], PREC_SUM));
+  if (ir_is_const_int(w->f, op->args[2], &step) && step == 1)
+    line(w, "for %s in %s {", text_of(w, body->args[0]), range);
+  else
+    line(w, "for %s in %s step %s {", text_of(w, body->args[0]), range, text_of(w, op->args[2]));
+  w->indent++;
+  region(w, body);
+  close_carried(w, op, body, 1);
+  w->indent--;
+  line(w, "}");
+}
+
+// The condition may need statements of its own: then it is decided at the end of each round.
+static void while_loop(Writer *w, const IrOp *op) {
+  const IrRegion *cond = op->regions[0], *body = op->regions[1];
+  open_carried(w, op, 0, body, 0);
+  for (int k = 0; k < op->n_results; k++) rename_value(w, cond->args[k], body->args[k]);
+  const char *value;
+  line(w, "while true {");
+  w->indent++;
+  region(w, cond);
+  value = operand(w, cond->yields[0], PREC_COMPARE);
+  line(w, "if not (%s) { break }", value);
+  region(w, body);
+  close_carried(w, op, body, 0);
+  w->indent--;
+  line(w, "}");
+}
+
+// Results that both branches leave in the same variable need nothing; others come out of the `if` as a value.
+static void branch(Writer *w, const IrOp *op) {
+  const char **vars = ARENA_ARRAY(w->arena, const char *, op->n_results);
+  for (int k = 0; k < op->n_results; k++) {
+    IrType t = ir_type(w->f, ir_result(op, k));
+    const char *name = fresh(w, ir_val(w->f, ir_result(op, k))->name);
+    if (t.grow)
+      line(w, "var %s: [*]%s = []", name, elem_name((IrElem)t.elem));
+    else if (t.rank)
+      line(w, "var %s = full(%s, %s)", name,
+           t.elem == IR_INT    ? "0"
+           : t.elem == IR_BOOL ? "false"
+                               : float_text(w, (IrElem)t.elem, 0.0),
+           list_text(w, ir_dims(w->f, ir_result(op, k)), t.rank));
+    else
+      line(w, "var %s = %s", name,
+           t.elem == IR_INT      ? "0"
+           : t.elem == IR_BOOL   ? "false"
+           : t.elem == IR_STRING ? "\"\""
+                                 : float_text(w, (IrElem)t.elem, 0.0));
+    vars[k] = name;
+  }
+  for (int i = 0; i < 2; i++) {
+    const IrRegion *r = op->regions[i];
+    if (i == 0)
+      line(w, "if %s {", text_of(w, op->args[0]));
+    else if (r->ops.len || op->n_results)
+      line(w, "} else {");
+    w->indent++;
+    region(w, r);
+    for (int k = 0; k < op->n_results; k++) line(w, "%s = %s", vars[k], text_of(w, r->yields[k]));
+    w->indent--;
+  }
+  line(w, "}");
+  for (int k = 0; k < op->n_results; k++) set_text(w, ir_result(op, k), vars[k], PREC_ATOM);
+}
+
+static const char *ranges(Writer *w, const IrOp *op) {
+  StrBuf sb;
+  sb_init(&sb, w->arena);
+  for (int k = 0; k < op->n_args; k++)
+    sb_addf(&sb, "%s%s in 0..%s", k ? ", " : "", text_of(w, op->regions[0]->args[k]),
+            operand(w, op->args[k], PREC_SUM));
+  return sb.data;
+}
+
+static void build_by_loops(Writer *w, const IrOp *op) {
+  const IrRegion *body = op->regions[0];
+  for (int k = 0; k < op->n_results; k++) {
+    IrElem e = (IrElem)ir_type(w->f, ir_result(op, k)).elem;
+    const char *zero = e == IR_INT ? "0" : e == IR_BOOL ? "false" : float_text(w, e, 0.0);
+    bind(w, ir_result(op, k),
+         arena_printf(w->arena, "full(%s, %s)", zero, list_text(w, op->args, op->n_args)), true);
+  }
+  for (int k = 0; k < op->n_args; k++) {
+    line(w, "for %s in 0..%s {", text_of(w, body->args[k]), operand(w, op->args[k], PREC_SUM));
+    w->indent++;
+  }
+  region(w, body);
+  for (int k = 0; k < op->n_results; k++)
+    line(w, "%s[%s] = %s", text_of(w, ir_result(op, k)), list_text(w, body->args, body->n_args),
+         text_of(w, body->yields[k]));
+  for (int k = 0; k < op->n_args; k++) {
+    w->indent--;
+    line(w, "}");
+  }
+}
+
+static void build(Writer *w, const IrOp *op) {
+  const IrRegion *body = op->regions[0];
+  static const char *const fallbacks[] = {"i", "j", "k", "l", "i4", "i5", "i6", "i7"};
+  for (int k = 0; k < op->n_args; k++) open_index(w, body->args[k], fallbacks[k]);
+  const char *value;
+  if (op->n_results == 1 && scalar_region(w, body, &value)) {
+    bind(w, op->result, arena_printf(w->arena, "[for %s: %s]", ranges(w, op), value), w->changes[op->result]);
+    return;
+  }
+  build_by_loops(w, op);
+}
+
+// A region of nothing but scalar expressions, each used once (or constant), is one expression.
+static bool scalar_region(Writer *w, const IrRegion *r, const char **value) {
+  for (int i = 0; i < r->ops.len; i++) {
+    const IrOp *op = r->ops.data[i];
+    if (op->n_regions || op->n_results != 1 || !expression(w, op)) return false;
+    if (op->kind != IR_CONST && w->uses[op->result] > 1) return false;
+  }
+  *value = text_of(w, r->yields[0]);
+  return strlen(*value) < 90;
+}
+
+// ---- statements ------------------------------------------------------------------------------------------------------------
+
+static const char *transposed(Writer *w, IrVal v, bool yes) {
+  return yes ? arena_printf(w->arena, "transpose(%s)", text_of(w, v)) : operand(w, v, PREC_ATOM);
+}
+
+static const char *product(Writer *w, const IrOp *op, int first) {
+  return arena_printf(w->arena, "%s @ %s", transposed(w, op->args[first], op->attr.i & IR_TRANS_A),
+                      transposed(w, op->args[first + 1], op->attr.i & IR_TRANS_B));
+}
+
+static void call(Writer *w, const IrOp *op, const char *name) {
+  const char *value = arena_printf(w->arena, "%s(%s)", name, list_text(w, op->args, op->n_args));
+  if (op->n_results == 0) {
+    line(w, "%s", value);
+  } else if (op->n_results == 1) {
+    bind(w, op->result, value, w->changes[op->result]);
+  } else {
+    StrBuf names;
+    sb_init(&names, w->arena);
+    for (int k = 0; k < op->n_results; k++) {
+      const char *name_k = fresh(w, ir_val(w->f, ir_result(op, k))->name);
+      set_text(w, ir_result(op, k), name_k, PREC_ATOM);
+      sb_addf(&names, "%s%s", k ? ", " : "", name_k);
+    }
+    line(w, "var (%s) = %s", names.data, value);
+  }
+}
+
+// A call's arguments in the source leave out the sizes that its arrays bring.
+static bool is_implied(const IrFunc *f, int k) {
+  if (k >= f->n_sizes) return false;
+  for (int p = f->n_sizes; p < f->n_params; p++) {
+    const IrVal *dims = ir_dims(f, f->body->args[p]);
+    for (int d = 0; dims && d < ir_type(f, f->body->args[p]).rank; d++)
+      if (dims[d] == f->body->args[k]) return true;
+  }
+  return false;
+}
+
+static void dp_call(Writer *w, const IrOp *op) {
+  const IrFunc *callee = ir_func_find(w->m, op->attr.sym);
+  IrOp visible = *op;
+  visible.args = ARENA_ARRAY(w->arena, IrVal, op->n_args);
+  visible.n_args = 0;
+  for (int k = 0; k < op->n_args; k++)
+    if (!callee || !is_implied(callee, k)) visible.args[visible.n_args++] = op->args[k];
+  call(w, &visible, function_name(w, op->attr.sym));
+}
+
+static const char *format_text(Writer *w, const IrOp *op) {
+  StrBuf sb;
+  sb_init(&sb, w->arena);
+  sb_addc(&sb, '"');
+  int k = 0;
+  for (const char *p = op->attr.sym; *p; p++) {
+    if (p[0] == '{' && p[1] == '{')
+      sb_add(&sb, "{{"), p++;
+    else if (p[0] == '{' && k < op->n_args)
+      sb_addf(&sb, "{%s", text_of(w, op->args[k++]));
+    else if (*p == '\n')
+      sb_add(&sb, "\\n");
+    else if (*p == '"' || *p == '\\')
+      sb_addf(&sb, "\\%c", *p);
+    else
+      sb_addc(&sb, *p);
+  }
+  sb_addc(&sb, '"');
+  return sb.data;
+}
+
+static void statement(Writer *w, const IrOp *op) {
+  Arena *a = w->arena;
+  IrVal last = op->n_args ? op->args[op->n_args - 1] : 0;
+  switch ((IrOpKind)op->kind) {
+  case IR_FOR: for_loop(w, op); return;
+  case IR_WHILE: while_loop(w, op); return;
+  case IR_IF: branch(w, op); return;
+  case IR_BUILD: build(w, op); return;
+  case IR_FILL: {
+    const char *value =
+        arena_printf(a, "full(%s, %s)", text_of(w, op->args[0]), list_text(w, op->args + 1, op->n_args - 1));
+    bind(w, op->result, value, w->changes[op->result]);
+    return;
+  }
+  case IR_EMPTY: {
+    const char *name = fresh(w, ir_val(w->f, op->result)->name);
+    line(w, "var %s: [*]%s = []", name, elem_name((IrElem)ir_type(w->f, op->result).elem));
+    set_text(w, op->result, name, PREC_ATOM);
+    return;
+  }
+  case IR_SET:
+  case IR_ACC:
+    line(w, "%s[%s] %s %s", text_of(w, op->args[0]), list_text(w, op->args + 1, op->n_args - 2),
+         op->kind == IR_SET ? "=" : "+=", text_of(w, last));
+    rename_value(w, op->result, op->args[0]);
+    return;
+  case IR_PUSH:
+    line(w, "push(inout %s, %s)", text_of(w, op->args[0]), text_of(w, last));
+    rename_value(w, op->result, op->args[0]);
+    return;
+  case IR_POP:
+    line(w, "let _ = pop(inout %s)", text_of(w, op->args[0]));
+    rename_value(w, op->result, op->args[0]);
+    return;
+  case IR_MATMUL: bind(w, op->result, product(w, op, 0), w->changes[op->result]); return;
+  case IR_MATACC:
+    line(w, "%s += %s", text_of(w, op->args[0]), product(w, op, 1));
+    rename_value(w, op->result, op->args[0]);
+    return;
+  case IR_COPY: bind(w, op->result, text_of(w, op->args[0]), true); return;
+  case IR_CALL: dp_call(w, op); return;
+  case IR_EXTERN: call(w, op, function_name(w, op->attr.ext->symbol)); return;
+  case IR_FORMAT: set_text(w, op->result, format_text(w, op), PREC_ATOM); return;
+  case IR_PRINT: line(w, "print(%s)", text_of(w, op->args[0])); return;
+  case IR_ASSERT: line(w, "assert %s, %s", text_of(w, op->args[0]), text_of(w, op->args[1])); return;
+  case IR_CHECK_SIZE:
+    line(w, "assert %s == %s, \"sizes do not fit\"", text_of(w, op->args[0]), text_of(w, op->args[1]));
+    return;
+  default: return; // FREE; the checks of indices and divisors, which the source implies
+  }
+}
+
+static void region(Writer *w, const IrRegion *r) {
+  for (int i = 0; i < r->ops.len; i++) {
+    const IrOp *op = r->ops.data[i];
+    if (!expression(w, op)) {
+      statement(w, op);
+    } else if (w->uses[op->result] && !inlinable(w, r, i)) {
+      const char *value = text_of(w, op->result);
+      bind(w, op->result, value, false);
+    }
+  }
+}
+
+// ---- functions -----------------------------------------------------------------------------------------------------------
+
+static void mark_changes(Writer *w, const IrRegion *r) {
+  for (int i = 0; i < r->ops.len; i++) {
+    const IrOp *op = r->ops.data[i];
+    int first = op->kind == IR_FOR ? 3 : op->kind == IR_WHILE ? 0 : -1;
+    if (ir_op_info[op->kind].flags & IR_U) w->changes[op->args[0]] = true;
+    for (int k = first; first >= 0 && k < op->n_args; k++) w->changes[op->args[k]] = true;
+    for (int k = 0; k < op->n_regions; k++) mark_changes(w, op->regions[k]);
+  }
+}
+
+static void signature(Writer *w) {
+  const IrFunc *f = w->f;
+  for (int k = 0; k < f->n_params; k++)
+    set_text(w, f->body->args[k],
+             fresh(w, f->params[k].path ? f->params[k].path : ir_val(f, f->body->args[k])->name), PREC_ATOM);
+  sb_addf(w->out, "fn %s(", function_name(w, f->name));
+  int n = 0;
+  for (int k = 0; k < f->n_params; k++) {
+    if (is_implied(f, k)) continue;
+    sb_addf(w->out, "%s%s: %s", n++ ? ", " : "", text_of(w, f->body->args[k]),
+            type_text_of(w, f->body->args[k], false));
+  }
+  sb_addc(w->out, ')');
+  if (f->n_results) sb_add(w->out, f->n_results > 1 ? " -> (" : " -> ");
+  for (int k = 0; k < f->n_results; k++) {
+    IrVal y = f->body->yields[k];
+    if (ir_val(f, y)->def && ir_type(f, y).rank)
+      for (int d = 0; d < ir_type(f, y).rank && ir_dims(f, y); d++)
+        if (ir_is_const(f, ir_dims(f, y)[d])) constant(w, ir_val(f, ir_dims(f, y)[d])->def);
+    sb_addf(w->out, "%s%s", k ? ", " : "", type_text_of(w, y, true));
+  }
+  sb_add(w->out, f->n_results > 1 ? ") {\n" : " {\n");
+}
+
+static void function(const IrModule *m, const IrFunc *f, Arena *scratch, StrBuf *out) {
+  Writer w = {.m = m, .f = f, .arena = scratch, .out = out, .indent = 1};
+  w.text = ARENA_ARRAY(scratch, const char *, f->vals.len);
+  w.prec = ARENA_ARRAY(scratch, int, f->vals.len);
+  w.uses = ir_use_counts(scratch, f);
+  w.changes = ARENA_ARRAY(scratch, bool, f->vals.len);
+  mark_changes(&w, f->body);
+  signature(&w);
+  region(&w, f->body);
+  if (f->n_results == 1) line(&w, "return %s", text_of(&w, f->body->yields[0]));
+  if (f->n_results > 1) line(&w, "return (%s)", list_text(&w, f->body->yields, f->n_results));
+  sb_add(out, "}\n");
+}
+
+void ir_print_source(const IrModule *m, StrBuf *out) {
+  Arena *scratch = arena_new(0);
+  if (!scratch) return;
+  for (int i = 0, n = 0; i < m->funcs.len; i++) {
+    if (!m->funcs.data[i]->body) continue;
+    if (n++) sb_addc(out, '\n');
+    function(m, m->funcs.data[i], scratch, out);
+  }
+  arena_free(scratch);
+}
