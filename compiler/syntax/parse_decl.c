@@ -44,6 +44,11 @@ static void parse_param_type(Parser *p, Param *par, bool types_needed) {
     return;
   }
   if (!types_needed) return;
+  if (at(p, TOK_LBRACKET) || at(p, TOK_LPAREN) || at(p, TOK_FN))
+    help(p,
+         fail(p, DIAG_MISSING_TYPE, gap(p), "expected `:` before the type of `%s`, found %s", par->name,
+              found(p)),
+         "a parameter is written `name: type`");
   help(p, complain(p, DIAG_MISSING_TYPE, par->loc, "the parameter `%s` needs a type", par->name),
        "write for example `%s: f64` or `%s: [n]f64`", par->name, par->name);
   par->type = type_error(p);
@@ -56,6 +61,12 @@ static Param parse_param(Parser *p, bool types_needed) {
   parse_param_type(p, &par, types_needed);
   if (!p->panic && accept(p, TOK_EQ)) par.def = parse_expr(p);
   return par;
+}
+
+static bool follows_params(const Parser *p) {
+  TokenKind k = kind(p);
+  return k == TOK_ARROW || k == TOK_LBRACE || k == TOK_EQ || k == TOK_FAT_ARROW || k == TOK_COLON ||
+         cur(p)->nl;
 }
 
 ParamVec parse_params(Parser *p, bool types_needed) {
@@ -76,13 +87,14 @@ ParamVec parse_params(Parser *p, bool types_needed) {
   }
   close_bracket(p, TOK_RPAREN, "this parameter");
   bracket_end(p, m);
-  if (p->panic) recover_bracket(p, base);
+  if (p->panic && recover_bracket(p, base) && !follows_params(p))
+    p->panic = PANIC_STMT; // it was not their end
   return params;
 }
 
 static void parse_result(Parser *p, FnDecl *f) {
   if (p->panic) return;
-  if (at(p, TOK_COLON)) {
+  if (at(p, TOK_COLON) && !ahead(p, 1)->nl) {
     Diag *g = complain(p, DIAG_FOREIGN, here(p), "a function's result type follows `->`");
     help(p, g, "write `->`");
     g->replace = "->";
@@ -95,7 +107,7 @@ static void parse_result(Parser *p, FnDecl *f) {
 
 static void parse_body(Parser *p, FnDecl *f, int base) {
   bool rule = f->kind != FN_PLAIN;
-  if (p->panic || at(p, TOK_LBRACE)) {
+  if (p->panic || at(p, TOK_LBRACE) || (!at(p, TOK_EQ) && !at(p, TOK_FAT_ARROW) && at_indented_block(p))) {
     f->body = parse_block(p, base, "the function's head");
     if (!rule && !f->result) demote_value(p, f->body);
     return;

@@ -387,7 +387,7 @@ static Expr *parse_if(Parser *p);
 static Expr *parse_else(Parser *p, int base) {
   bool elif = at_elif(p);
   if (p->panic || (!elif && !accept(p, TOK_ELSE))) return NULL;
-  if (elif) {
+  if (elif && !p->headless) {
     Diag *g = complain(p, DIAG_FOREIGN, here(p), "dp writes `%s` as two words", cur(p)->text);
     help(p, g, "write `else if`");
     g->replace = "else if";

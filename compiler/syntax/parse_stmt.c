@@ -45,6 +45,7 @@ static Pattern *parse_bare_tuple(Parser *p, Pattern *first) {
   Pattern *t = ARENA_NEW(p->arena, Pattern);
   vec_push(p->arena, &t->parts, first);
   while (!p->panic && accept(p, TOK_COMMA)) vec_push(p->arena, &t->parts, parse_pattern(p));
+  if (!p->panic) accept(p, TOK_RPAREN); // only the opening one is missing
   t->loc = since(p, first->loc);
   help(p, complain(p, DIAG_SYNTAX, t->loc, "several names stand in parentheses"), "write `let (a, b) = ...`");
   return t;
@@ -354,6 +355,7 @@ static Stmt *parse_statement_inner(Parser *p) {
 static Stmt *parse_statement(Parser *p) {
   int start = p->pos, base = p->open.len;
   bool lost_else = p->headless && (at(p, TOK_ELSE) || at_elif(p));
+  p->headless = false;
   if (lost_else) p->panic = PANIC_STMT; // said with its `if`
   Stmt *s = lost_else ? stmt_new(p, STMT_ERROR, here(p)) : parse_statement_inner(p);
   if (!p->panic) s->loc = since(p, s->loc);
@@ -364,6 +366,7 @@ static Stmt *parse_statement(Parser *p) {
   if (p->panic) {
     if (s->kind == STMT_EXPR) s->kind = STMT_ERROR;
     recover_statement(p, start, base);
+    p->headless |= lost_else;
   }
   return s;
 }
@@ -388,10 +391,29 @@ static void unclosed_block(Parser *p, int opener) {
   p->panic = PANIC_DECL;
 }
 
-static void parse_block_items(Parser *p, Expr *e, int opener) {
+// The last expression of a block is its value, if it can have one.
+static void take_value(Parser *p, Expr *e) {
+  Stmt *last = e->block.stmts.len ? vec_last(&e->block.stmts) : NULL;
+  if (!last || last->kind != STMT_EXPR || p->panic) return;
+  Expr *v = last->expr;
+  if ((v->kind == EXPR_IF || v->kind == EXPR_BLOCK) && !has_value(v)) {
+    check_used(p, v);
+    return;
+  }
+  e->block.value = v;
+  e->block.stmts.len--;
+}
+
+// The block ends at its `}`, or, where its `{` is missing, before a line that is not further right than `margin`.
+static bool at_block_end(const Parser *p, int margin) {
+  if (at(p, TOK_RBRACE) || p->panic == PANIC_DECL) return true;
+  return margin >= 0 && (at(p, TOK_EOF) || (cur(p)->nl && indent_of(p, cur(p)) <= margin));
+}
+
+static void parse_block_items(Parser *p, Expr *e, int opener, int margin) {
   int indent = indent_of(p, &p->toks[p->decl_start]);
   Stmt *last = NULL;
-  while (p->panic != PANIC_DECL && !at(p, TOK_RBRACE)) {
+  while (!at_block_end(p, margin)) {
     if (at(p, TOK_EOF) || (at_decl(p) && indent_of(p, cur(p)) <= indent)) {
       unclosed_block(p, opener);
       return;
@@ -401,47 +423,60 @@ static void parse_block_items(Parser *p, Expr *e, int opener) {
     last = parse_statement(p);
     vec_push(p->arena, &e->block.stmts, last);
   }
-  if (!last || last->kind != STMT_EXPR || p->panic) return;
-  if (last->expr->kind != EXPR_IF && last->expr->kind != EXPR_BLOCK) {
-    e->block.value = last->expr;
-  } else if (has_value(last->expr)) {
-    e->block.value = last->expr;
-  } else {
-    check_used(p, last->expr);
-    return;
-  }
-  e->block.stmts.len--;
+  take_value(p, e);
 }
 
-static bool find_block(Parser *p, int base, const char *after) {
-  if (!p->panic && !at(p, TOK_LBRACE)) {
-    Diag *g = fail(p, DIAG_SYNTAX, gap(p), "expected `{` after %s, found %s", after, found(p));
-    hint_block(p, g);
-  }
-  if (!p->panic || recover_block(p, base)) return true;
-  p->headless = true;
-  return false;
+// Without its `{`, a block is still known by the indentation of the line after its head.
+bool at_indented_block(const Parser *p) {
+  const Token *t = at(p, TOK_COLON) || at_word(p, "then") || at_word(p, "do") ? ahead(p, 1) : cur(p);
+  return t->nl && t->kind != TOK_EOF && indent_of(p, t) > indent_of(p, &p->toks[p->pos - 1]);
+}
+
+static void missing_brace(Parser *p, const char *after) {
+  Diag *g = fail(p, DIAG_SYNTAX, gap(p), "expected `{` after %s, found %s", after, found(p));
+  hint_block(p, g);
+}
+
+static void parse_indented_block(Parser *p, Expr *e, const char *after) {
+  int margin = indent_of(p, &p->toks[p->pos - 1]);
+  if (!p->headless) missing_brace(p, after);
+  p->panic = PANIC_NONE;
+  if (!cur(p)->nl) advance(p);
+  parse_block_items(p, e, p->pos, margin);
+  bool own = at(p, TOK_RBRACE) && (!cur(p)->nl || indent_of(p, cur(p)) == margin);
+  if (own && !p->panic) advance(p);
+}
+
+static void parse_braced_block(Parser *p, Expr *e) {
+  int opener = p->pos;
+  open_bracket(p);
+  parse_block_items(p, e, opener, -1);
+  if (p->panic) return;
+  note_indentation(p, opener);
+  close_bracket(p, TOK_RBRACE, "this statement");
 }
 
 Expr *parse_block(Parser *p, int base, const char *after) {
   int outer;
-  if (!find_block(p, base, after)) return expr_error(p);
+  bool indented = !p->panic && !at(p, TOK_LBRACE) && p->newlines && at_indented_block(p);
+  if (!indented && !p->panic && !at(p, TOK_LBRACE)) missing_brace(p, after);
+  if (p->panic && !recover_block(p, base)) {
+    p->headless = true;
+    return expr_error(p);
+  }
   Loc from = here(p);
-  bool newlines = p->newlines, no_struct = p->no_struct, headless = p->headless;
+  bool newlines = p->newlines, no_struct = p->no_struct;
   Expr block = {.kind = EXPR_BLOCK};
   if (enter(p, &outer)) {
-    int opener = p->pos;
-    open_bracket(p);
     p->newlines = true;
-    p->no_struct = p->headless = false;
-    parse_block_items(p, &block, opener);
-    if (!p->panic) {
-      note_indentation(p, opener);
-      close_bracket(p, TOK_RBRACE, "this statement");
-    }
+    p->no_struct = false;
+    if (indented)
+      parse_indented_block(p, &block, after);
+    else
+      parse_braced_block(p, &block);
     p->newlines = newlines;
     p->no_struct = no_struct;
-    p->headless = headless;
+    p->headless = indented;
   }
   leave(p, outer);
   Expr *e = expr_new(p, EXPR_BLOCK, since(p, from));

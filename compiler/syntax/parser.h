@@ -33,7 +33,8 @@ typedef struct Parser {
   int height;     // of the tree parsed since it was last set to 0
   VEC(int) open;  // the brackets open at the cursor, as token indices
   int suspect;    // an open `{` whose `}` is indented differently, or -1
-  bool headless;  // a statement before lacks its block, so an `else` here is no mistake of its own
+  bool
+      headless; // the block before lacks its `{`, which is reported, so an `else` here is no mistake of its own
   int decl_start; // the first token of the declaration at hand
   int decl_end;   // the last token of the declaration before, or -1
 } Parser;
@@ -95,6 +96,7 @@ ParamVec parse_params(Parser *p, bool types_needed); // with the parentheses
 // A block after a header that began with `base` open brackets: "expected `{` after AFTER".
 Expr *parse_block(Parser *p, int base, const char *after);
 Pattern *parse_pattern(Parser *p);
+bool at_indented_block(const Parser *p);
 void demote_value(Parser *p, Expr *block); // the block stands where values are not used
 Expr *parse_expr(Parser *p);
 bool at_elif(const Parser *p);                       // `elif` and the like
