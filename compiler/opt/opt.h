@@ -1,6 +1,6 @@
 // Optimisation: IR -> IR. Each pass is a file of its own and a function from a function to a function.
 //
-// simplify, cse, licm, dce, checks, accumulate and fuse expect and keep ordinary IR: every array is a value. Floating-point results keep
+// All but memory expect and keep ordinary IR: every array is a value. Floating-point results keep
 // their bits in all of them. memory comes last: afterwards every operation that uses up its operand finds it dead,
 // explicit COPY operations stand where an array is still needed, and FREE ends each life.
 #ifndef DP_OPT_H

@@ -49,6 +49,7 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
   f = clean(r, f);
   f = run(r, OPT_licm, f);
   f = run(r, OPT_checks, f);
+  f = run(r, OPT_merge, f);
   return clean(r, f);
 }
 
