@@ -1,0 +1,377 @@
+// Function values: names of functions, lambdas, derivatives, parameters of function type; passing and calling them.
+// In: an expression where a function is wanted; out: its type, with a scheme where its sizes are still open. What must
+// hold: functions are specialised, never stored; a lambda without types gets them from what it is passed to or from the
+// arguments it is called with.
+#include "sema/check.h"
+
+#include <string.h>
+
+// ---- looking at function values ------------------------------------------------------------------------------------------
+
+const Expr *fn_origin(const Expr *e) {
+  while (e && e->kind == EXPR_NAME && e->name.symbol && e->name.symbol->fn_value)
+    e = e->name.symbol->fn_value;
+  return e;
+}
+
+static const FnDecl *decl_of(const Expr *e) {
+  bool named = e->kind == EXPR_NAME || e->kind == EXPR_FIELD;
+  return named && e->type && e->type->kind == TYPE_FN && e->type->scheme ? e->type->scheme->decl : NULL;
+}
+
+Name fn_param_name(const Expr *e, int i) {
+  e = fn_origin(e);
+  if (!e) return NULL;
+  const FnDecl *fn = decl_of(e);
+  if (fn) return i < fn->params.len ? fn->params.data[i].name : NULL;
+  if (e->kind == EXPR_LAMBDA) return i < e->lambda.params.len ? e->lambda.params.data[i].name : NULL;
+  if (e->kind != EXPR_CALL || !e->call.deriv) return NULL;
+  const Expr *target = e->call.deriv->target;
+  bool own = target->type && target->type->kind == TYPE_FN && i < target->type->n_parts;
+  return own ? fn_param_name(target, i) : NULL;
+}
+
+const char *fn_describe(Checker *c, const Expr *e) {
+  if (e->kind == EXPR_NAME) return arena_printf(c->a, "`%s`", e->name.name);
+  if (e->kind == EXPR_FIELD) return arena_printf(c->a, "`%s`", e->field.name);
+  return "this function";
+}
+
+FnView fn_view(Checker *c, const Type *t) {
+  (void)c;
+  FnView v = {.params = t->parts, .n_params = t->n_parts, .result = t->result};
+  if (!t->scheme) return v;
+  v.vars = t->scheme->sizes;
+  v.n_vars = t->scheme->n_sizes;
+  v.has_real = t->scheme->has_real;
+  return v;
+}
+
+static bool is_deriv_call(Checker *c, const Expr *e) {
+  if (e->kind != EXPR_CALL || !e->call.callee || e->call.callee->kind != EXPR_NAME) return false;
+  Symbol *s = name_find_callee(c, e->call.callee->name.name);
+  return s && s->kind == SYM_BUILTIN && builtin_is_deriv((Builtin)s->n_fns);
+}
+
+bool needs_arg_types(Checker *c, const Expr *e) {
+  if (!e) return false;
+  if (e->kind == EXPR_LAMBDA) {
+    for (int i = 0; i < e->lambda.params.len; i++)
+      if (!e->lambda.params.data[i].type) return true;
+    return false;
+  }
+  return is_deriv_call(c, e) && e->call.args.len && needs_arg_types(c, e->call.args.data[0].value);
+}
+
+// ---- lambdas ---------------------------------------------------------------------------------------------------------------
+
+Body check_body(Checker *c, Expr *body, Type *want) {
+  Body b = {NULL, true};
+  if (!body) return b;
+  if (body->kind != EXPR_BLOCK) {
+    b.value = check_any(c, body, want);
+    return b;
+  }
+  scope_push(c);
+  b.completes = check_stmts(c, &body->block.stmts);
+  if (body->block.value) b.value = check_any(c, body->block.value, want);
+  scope_pop(c);
+  body->type = b.value ? b.value : c->void_;
+  return b;
+}
+
+static Type *lambda_param_type(Checker *c, Param *p, int i, Type *want, Type **args, int n_args) {
+  if (p->type) return resolve_type(c, p->type, SIZES_BIND);
+  if (want && i < want->n_parts) return want->parts[i];
+  if (args && i < n_args && args[i]) return args[i];
+  if (want || (args && n_args >= 0)) return c->error; // too many parameters: reported by the count
+  Diag *g = diag_add(c->d, DIAG_INFER, p->loc, "the type of `%s` does not follow from anything", p->name);
+  diag_help(c->d, g, "write it: `fn(%s: f64) => ...`", p->name);
+  return c->error;
+}
+
+static void declare_lambda_params(Checker *c, Expr *e, Type **types, Type *want, Type **args, int n_args) {
+  for (int i = 0; i < e->lambda.params.len; i++) {
+    Param *p = &e->lambda.params.data[i];
+    types[i] = lambda_param_type(c, p, i, want, args, n_args);
+    Symbol *s = symbol_new(c, SYM_PARAM, p->name, p->loc, types[i]);
+    if (types[i]->kind == TYPE_INT) s->size = size_symbol(c->a, s);
+    p->symbol = s;
+    scope_declare(c, s);
+    if (p->is_inout) diag_add(c->d, DIAG_INOUT, p->loc, "a lambda has no inout parameters");
+    if (!p->def) continue;
+    check_any(c, p->def, types[i]);
+    diag_add(c->d, DIAG_CONST, p->def->loc, "a lambda's parameters have no defaults");
+  }
+}
+
+static Type *lambda_result(Checker *c, Expr *e, Body b, Type *want) {
+  Frame *f = c->frame;
+  Type *t = b.value ? b.value : f->result ? f->result : c->void_;
+  if (f->result && f->infer && b.value && b.completes && !join_types(c, f->result, b.value))
+    report_mismatch(c, DIAG_TYPE, e->lambda.body->loc, f->result, b.value, "the result of this lambda");
+  bool falls =
+      b.completes && !b.value && f->result && f->result->kind != TYPE_VOID && f->result->kind != TYPE_ERROR;
+  if (falls && e->lambda.body)
+    diag_add(c->d, DIAG_MISSING_RETURN, e->lambda.body->loc, "this lambda can end without returning a value");
+  if (t->kind == TYPE_FN) {
+    Diag *g = diag_add(c->d, DIAG_FN_VALUE, e->lambda.body->loc, "a function cannot return a function");
+    diag_note(c->d, g, "functions are specialised, never stored");
+    return c->error;
+  }
+  return want && want->result && scalar_converts(t, want->result) ? want->result : t;
+}
+
+Type *check_lambda(Checker *c, Expr *e, Type *want, Type **args, int n_args) {
+  int n = e->lambda.params.len, first_symbol = c->next_symbol + 1;
+  Frame *outer = c->frame;
+  Frame frame = {.outer = outer,
+                 .owner = e,
+                 .fn = outer ? outer->fn : NULL,
+                 .has_real = outer && outer->has_real,
+                 .infer = true};
+  if (want && want->result && want->result->kind != TYPE_ERROR) {
+    frame.result = want->result;
+    frame.infer = false;
+  }
+  Signature *scheme = ARENA_NEW(c->a, Signature);
+  Type **types = ARENA_ARRAY(c->a, Type *, n + 1);
+  e->lambda.enclosing = frame.fn;
+  c->frame = &frame;
+  scope_push(c);
+  declare_lambda_params(c, e, types, want, args, n_args);
+  scheme->sizes = ARENA_ARRAY(c->a, Symbol *, c->scope->symbols.len + 1);
+  for (int i = 0; i < c->scope->symbols.len; i++)
+    if (c->scope->symbols.data[i]->kind == SYM_SIZE)
+      scheme->sizes[scheme->n_sizes++] = c->scope->symbols.data[i];
+  Body body = check_body(c, e->lambda.body, want ? want->result : NULL);
+  Type *result = lambda_result(c, e, body, want);
+  scope_pop(c);
+  c->frame = outer;
+  result = type_escape(c, result, first_symbol, scheme->sizes, scheme->n_sizes, e->loc);
+  scheme->params = types;
+  scheme->n_params = n;
+  scheme->result = result;
+  return e->type = type_fn(c, types, n, result, scheme->n_sizes ? scheme : NULL);
+}
+
+// ---- a function where one is wanted ------------------------------------------------------------------------------------
+
+static void report_fn_mismatch(Checker *c, const Expr *e, const Type *want, const Type *got, const char *what,
+                               const char *why) {
+  Diag *g = diag_add(c->d, DIAG_TYPE, e->loc, "%s needs `%s`, not `%s`", what, type_text(c->a, want),
+                     type_text(c->a, got));
+  if (why) diag_label(c->d, g, "%s", why);
+}
+
+// Does this function take these parameters? Binds its sizes. NULL if it does, else why not.
+static const char *params_fit(Checker *c, Unifier *u, const FnView *v, Type *const *params, int n) {
+  if (v->n_params != n)
+    return arena_printf(c->a, "takes %d parameter%s, not %d", v->n_params, v->n_params == 1 ? "" : "s", n);
+  for (int i = 0; i < n; i++) unify_bind(u, v->params[i], params[i], LOC_NONE);
+  for (int i = 0; i < n; i++) {
+    Type *own = unify_apply(u, v->params[i]);
+    if (type_match(own, params[i], NULL) != MATCH_OK)
+      return arena_printf(c->a, "its parameter %d is `%s`, not `%s`", i + 1, type_text(c->a, own),
+                          type_text(c->a, params[i]));
+  }
+  return NULL;
+}
+
+static void match_fn(Checker *c, Expr *e, Type *want, Type *got, const char *what) {
+  if (type_has_error(want) || !want->result) return;
+  FnView v = fn_view(c, got);
+  Unifier u;
+  unify_init(&u, c, v.vars, v.n_vars);
+  const char *why = params_fit(c, &u, &v, want->parts, want->n_parts);
+  if (why) {
+    report_fn_mismatch(c, e, want, got, what, why);
+    return;
+  }
+  Type *result = unify_apply(&u, type_freshen(c, v.result, e->loc));
+  if (type_match(want->result, result, NULL) == MATCH_OK || want->result->kind == TYPE_ERROR) return;
+  if (e->kind == EXPR_LAMBDA && scalar_converts(result, want->result)) return;
+  report_fn_mismatch(
+      c, e, want, got, what,
+      arena_printf(c->a, "gives `%s`, not `%s`", type_text(c->a, result), type_text(c->a, want->result)));
+}
+
+static Symbol *overloaded_symbol(const Expr *e) {
+  Symbol *s = e->kind == EXPR_NAME ? e->name.symbol : e->kind == EXPR_FIELD ? e->field.symbol : NULL;
+  return s && s->kind == SYM_FN && s->n_fns > 1 ? s : NULL;
+}
+
+static Type *pick_variant(Checker *c, Expr *e, Symbol *s, Type *const *params, int n) {
+  for (int i = 0; params && i < s->n_fns; i++) {
+    Signature *sig = signature_of(c, s->fns[i]);
+    Type *t = type_fn(c, sig->params, sig->n_params, ensure_result(c, s->fns[i], e->loc), sig);
+    FnView v = fn_view(c, t);
+    Unifier u;
+    unify_init(&u, c, v.vars, v.n_vars);
+    if (v.n_params > n) continue;
+    if (params_fit(c, &u, &v, params, v.n_params)) continue;
+    use_fn(c, s->fns[i]);
+    return e->type = t;
+  }
+  Diag *g = diag_add(c->d, DIAG_OVERLOAD, e->loc,
+                     "`%s` has several variants, and which one is meant does not follow", s->name);
+  diag_help(c->d, g, "say it with a lambda: `fn(x: [n]f64) => %s(x)`", s->name);
+  return e->type = c->error;
+}
+
+static bool check_no_inout(Checker *c, const Expr *e, const Type *t, const char *what) {
+  const FnDecl *fn = t->scheme ? t->scheme->decl : NULL;
+  for (int i = 0; fn && i < fn->params.len; i++) {
+    if (!fn->params.data[i].is_inout) continue;
+    Diag *g = diag_add(c->d, DIAG_INOUT, e->loc, "%s cannot be a function with inout parameters", what);
+    diag_span(c->d, g, fn->params.data[i].loc, "`%s` is inout", fn->params.data[i].name);
+    diag_help(c->d, g, "pass a function that returns the new value");
+    return false;
+  }
+  return true;
+}
+
+Type *check_fn_value(Checker *c, Expr *e, Type *want, Type **args, int n_args, const char *what) {
+  if (!e) return c->error;
+  if (want && want->kind != TYPE_FN) want = NULL;
+  if (want && n_args < 0) {
+    args = want->parts;
+    n_args = want->n_parts;
+  }
+  Type *t;
+  if (e->kind == EXPR_LAMBDA)
+    t = check_lambda(c, e, want, args, n_args);
+  else if (is_deriv_call(c, e))
+    t = check_deriv(c, e, (Builtin)name_find_callee(c, e->call.callee->name.name)->n_fns, args, n_args);
+  else
+    t = check_any(c, e, want);
+  e->type = t;
+  Symbol *variants = t->kind == TYPE_FN ? overloaded_symbol(e) : NULL;
+  if (variants) t = pick_variant(c, e, variants, args, n_args);
+  if (t->kind == TYPE_ERROR) return t;
+  if (t->kind != TYPE_FN) {
+    Diag *g = diag_add(c->d, DIAG_TYPE, e->loc, "%s needs a function, not `%s`", what, type_text(c->a, t));
+    if (e->kind == EXPR_CALL) diag_help(c->d, g, "pass the function itself, without calling it");
+    return e->type = c->error;
+  }
+  if (!check_no_inout(c, e, t, what)) return e->type = c->error;
+  if (want) match_fn(c, e, want, t, what);
+  return t;
+}
+
+// ---- calling a function value -------------------------------------------------------------------------------------------
+
+static Type **types_of_args(Checker *c, Expr *call, bool floats) {
+  Type **types = ARENA_ARRAY(c->a, Type *, call->call.args.len + 1);
+  for (int i = 0; i < call->call.args.len; i++) {
+    Expr *v = call->call.args.data[i].value;
+    if (!v || v->kind == EXPR_LAMBDA) continue;
+    types[i] = check_any(c, v, floats ? default_float(c) : NULL);
+    if (floats && types[i]->kind == TYPE_INT && v->kind != EXPR_NAME) types[i] = default_float(c);
+  }
+  return types;
+}
+
+static Type *check_callee(Checker *c, Expr *call) {
+  Expr *callee = call->call.callee;
+  if (!needs_arg_types(c, callee))
+    return callee->kind == EXPR_NAME ? check_any(c, callee, NULL)
+                                     : check_fn_value(c, callee, NULL, NULL, -1, "a call");
+  Type **types = types_of_args(c, call, callee->kind != EXPR_LAMBDA);
+  return check_fn_value(c, callee, NULL, types, call->call.args.len, "a call");
+}
+
+static bool check_value_args(Checker *c, Expr *call, const FnView *v) {
+  int n = call->call.args.len;
+  bool ok = true;
+  for (int i = 0; i < n; i++) {
+    const Arg *arg = &call->call.args.data[i];
+    if (arg->name) {
+      diag_help(c->d,
+                diag_add(c->d, DIAG_ARGS, arg->name_loc, "a function value takes its arguments by position"),
+                "leave out `%s:`", arg->name);
+      ok = false;
+    }
+    if (arg->is_inout && arg->value) {
+      diag_add(c->d, DIAG_INOUT, arg->value->loc, "a function value has no inout parameters");
+      ok = false;
+    }
+  }
+  if (!ok || n == v->n_params) return ok;
+  StrBuf types;
+  sb_init(&types, c->a);
+  for (int i = 0; i < v->n_params; i++) {
+    Name name = fn_param_name(call->call.callee, i);
+    sb_addf(&types, "%s%s%s%s", i ? ", " : "", name ? name : "", name ? ": " : "",
+            type_text(c->a, v->params[i]));
+  }
+  Diag *g = diag_add(c->d, DIAG_ARGS, call->loc, "%s takes %d argument%s, not %d",
+                     fn_describe(c, call->call.callee), v->n_params, v->n_params == 1 ? "" : "s", n);
+  diag_help(c->d, g, "its arguments are (%s)", types.data ? types.data : "");
+  return false;
+}
+
+static Symbol *scheme_param(const Type *t, int i) {
+  const FnDecl *fn = t->scheme ? t->scheme->decl : NULL;
+  return fn && i < fn->params.len ? fn->params.data[i].symbol : NULL;
+}
+
+static void bind_value_arg(Checker *c, Unifier *u, const FnView *v, const Type *ft, Expr *e, int i) {
+  SizeSubst none = {0};
+  Type *formal = v->params[i], *hint = formal;
+  if (v->has_real) hint = type_subst(c->a, formal, &none, u->real ? u->real : default_float(c));
+  check_expr(c, e, hint);
+  Symbol *s = scheme_param(ft, i);
+  if (formal->kind == TYPE_INT && s && s->size)
+    unify_put(u, s, e->size ? e->size : fresh_opaque(c, e->loc, s->name), e->loc);
+  unify_bind(u, formal, e->type, e->loc);
+}
+
+static void check_values(Checker *c, Expr *call, Unifier *u, const FnView *v, const Type *ft) {
+  for (int pass = 0; pass < 3; pass++)
+    for (int i = 0; i < v->n_params; i++) {
+      Expr *e = call->call.args.data[i].value;
+      if (!e) continue;
+      int turn = v->params[i]->kind == TYPE_FN ? 2 : v->has_real && is_flexible(c, e) ? 1 : 0;
+      if (turn != pass) continue;
+      if (turn == 2)
+        check_fn_value(c, e, unify_apply(u, v->params[i]), NULL, -1, "this argument");
+      else
+        bind_value_arg(c, u, v, ft, e, i);
+    }
+}
+
+Type *call_value(Checker *c, Expr *e, Type *hint) {
+  (void)hint;
+  Expr *callee = e->call.callee;
+  Type *ft = callee->kind == EXPR_NAME ? NULL : check_callee(c, e);
+  if (!ft) { // a name: the local function that was found, whatever hides it
+    Symbol *s = callee->name.symbol;
+    s->used = true;
+    ft = callee->type = s->type;
+  }
+  if (ft->kind != TYPE_FN) {
+    check_loose_args(c, e);
+    if (ft->kind == TYPE_ERROR) return ft;
+    diag_add(c->d, DIAG_CALLEE, callee->loc, "this is `%s`, not a function", type_text(c->a, ft));
+    return c->error;
+  }
+  e->call.kind = CALL_VALUE;
+  FnView v = fn_view(c, ft);
+  if (!check_value_args(c, e, &v)) {
+    check_loose_args(c, e);
+    return c->error;
+  }
+  Unifier u;
+  unify_init(&u, c, v.vars, v.n_vars);
+  check_values(c, e, &u, &v, ft);
+  for (int i = 0; i < v.n_params; i++) {
+    Name name = fn_param_name(callee, i);
+    if (v.params[i]->kind == TYPE_FN) continue;
+    expect_type(c, e->call.args.data[i].value, unify_apply(&u, v.params[i]), "argument %d%s%s%s of %s", i + 1,
+                name ? ", `" : "", name ? name : "", name ? "`," : "", fn_describe(c, callee));
+  }
+  for (int i = 0; i < v.n_vars; i++)
+    if (!unify_get(&u, v.vars[i])) unify_put(&u, v.vars[i], fresh_opaque(c, e->loc, v.vars[i]->name), e->loc);
+  return unify_apply(&u, type_freshen(c, v.result, e->loc));
+}

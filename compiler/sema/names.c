@@ -1,0 +1,252 @@
+// Names: symbols, scopes, the table of a module, and what to suggest for a misspelt one.
+// In: declarations and uses; out: symbols. What must hold: a symbol's id is unique in the program; a program's own
+// functions hide those of the prelude and the built-in ones silently.
+#include "sema/check.h"
+
+#include <string.h>
+
+Symbol *symbol_new(Checker *c, SymbolKind kind, Name name, Loc loc, Type *type) {
+  Symbol *s = ARENA_NEW(c->a, Symbol);
+  *s = (Symbol){
+      .kind = kind, .name = name, .loc = loc, .type = type ? type : c->error, .id = ++c->next_symbol};
+  s->owner = c->frame ? c->frame->owner : NULL;
+  return s;
+}
+
+// ---- tables ------------------------------------------------------------------------------------------------------
+
+static int map_slot(const NameMap *m, Name key) {
+  uint64_t h = (uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15u;
+  int i = (int)(h >> 32) & (m->cap - 1);
+  while (m->keys[i] && m->keys[i] != key) i = (i + 1) & (m->cap - 1);
+  return i;
+}
+
+Symbol *map_get(const NameMap *m, Name key) { return m->cap && key ? m->values[map_slot(m, key)] : NULL; }
+
+void map_put(Checker *c, NameMap *m, Name key, Symbol *value) {
+  if (!key) return;
+  if (m->n * 2 >= m->cap) {
+    NameMap bigger = {.cap = m->cap ? m->cap * 2 : 32};
+    bigger.keys = ARENA_ARRAY(c->a, Name, bigger.cap);
+    bigger.values = ARENA_ARRAY(c->a, Symbol *, bigger.cap);
+    for (int i = 0; i < m->cap; i++)
+      if (m->keys[i]) map_put(c, &bigger, m->keys[i], m->values[i]);
+    *m = bigger;
+  }
+  int i = map_slot(m, key);
+  if (!m->keys[i]) m->n++;
+  m->keys[i] = key;
+  m->values[i] = value;
+}
+
+// ---- scopes ------------------------------------------------------------------------------------------------------
+
+void scope_push(Checker *c) {
+  Scope *s = ARENA_NEW(c->a, Scope);
+  s->outer = c->scope;
+  c->scope = s;
+}
+
+static void warn_unused(Checker *c, const Symbol *s) {
+  if (s->kind != SYM_LOCAL || s->used || !s->name || s->name[0] == '_' || c->module->is_std) return;
+  if (s->type->kind == TYPE_ERROR) return;
+  Diag *g = diag_add(c->d, DIAG_UNUSED, s->loc, "`%s` is never read", s->name);
+  diag_help(c->d, g, "remove it, or name it `_%s` if that is meant", s->name);
+}
+
+void scope_pop(Checker *c) {
+  for (int i = 0; i < c->scope->symbols.len; i++) warn_unused(c, c->scope->symbols.data[i]);
+  c->scope = c->scope->outer;
+}
+
+static Symbol *find_here(const Scope *scope, Name name) {
+  for (int i = scope->symbols.len - 1; i >= 0; i--)
+    if (scope->symbols.data[i]->name == name) return scope->symbols.data[i];
+  return NULL;
+}
+
+Symbol *scope_find(const Scope *scope, Name name) {
+  for (; scope; scope = scope->outer) {
+    Symbol *s = find_here(scope, name);
+    if (s) return s;
+  }
+  return NULL;
+}
+
+void scope_declare(Checker *c, Symbol *s) {
+  if (!s->name || s->name == c->n_underscore) return;
+  Symbol *before = find_here(c->scope, s->name);
+  if (before) {
+    Diag *g = diag_add(c->d, DIAG_DUPLICATE, s->loc, "`%s` is declared twice here", s->name);
+    diag_label(c->d, g, "declared again");
+    if (before->loc.file) diag_span(c->d, g, before->loc, "first declared here");
+    if (before->kind == SYM_LOCAL && before->mutable_)
+      diag_help(c->d, g, "to change `%s`, assign to it: `%s = ...`", s->name, s->name);
+    else
+      diag_help(c->d, g, "give one of them another name");
+    before->used = true;
+  }
+  vec_push(c->a, &c->scope->symbols, s);
+}
+
+// ---- modules -----------------------------------------------------------------------------------------------------
+
+ModuleInfo *module_info(Checker *c, const Module *m) {
+  if (c->info && c->info->module == m) return c->info;
+  for (int i = 0; i < c->infos.len; i++)
+    if (c->infos.data[i]->module == m) return c->infos.data[i];
+  return NULL;
+}
+
+Symbol *module_find(Checker *c, const Module *m, Name name) {
+  ModuleInfo *info = m ? module_info(c, m) : NULL;
+  return info ? map_get(&info->names, name) : NULL;
+}
+
+static void report_twice(Checker *c, Name name, Loc loc, Loc before) {
+  Diag *g = diag_add(c->d, DIAG_DUPLICATE, loc, "`%s` is declared twice in this file", name);
+  diag_label(c->d, g, "declared again");
+  if (before.file) diag_span(c->d, g, before, "first declared here");
+}
+
+static void declare_fn(Checker *c, ModuleInfo *info, FnDecl *fn) {
+  Symbol *s = map_get(&info->names, fn->name);
+  if (s && (s->kind != SYM_FN || !info->module->is_std)) {
+    report_twice(c, fn->name, fn->name_loc, s->loc);
+    return;
+  }
+  if (!s) {
+    s = symbol_new(c, SYM_FN, fn->name, fn->name_loc, NULL);
+    map_put(c, &info->names, fn->name, s);
+  }
+  FnDecl **fns = ARENA_ARRAY(c->a, FnDecl *, s->n_fns + 1);
+  if (s->n_fns) memcpy(fns, s->fns, sizeof *fns * (size_t)s->n_fns);
+  fns[s->n_fns++] = fn;
+  s->fns = fns;
+}
+
+static void declare_import(Checker *c, ModuleInfo *info, const Import *import) {
+  if (!import->module || !import->alias) return;
+  Symbol *before = map_get(&info->names, import->alias);
+  if (before) {
+    report_twice(c, import->alias, import->loc, before->loc);
+    return;
+  }
+  Symbol *s = symbol_new(c, SYM_MODULE, import->alias, import->loc, NULL);
+  s->module = import->module;
+  map_put(c, &info->names, import->alias, s);
+}
+
+void declare_module(Checker *c, ModuleInfo *info) {
+  Module *m = info->module;
+  for (int i = 0; i < m->imports.len; i++) declare_import(c, info, &m->imports.data[i]);
+  for (int i = 0; i < m->structs.len; i++) {
+    StructDecl *d = m->structs.data[i];
+    Symbol *before = map_get(&info->names, d->name);
+    if (before) {
+      report_twice(c, d->name, d->name_loc, before->loc);
+      continue;
+    }
+    Symbol *s = symbol_new(c, SYM_STRUCT, d->name, d->name_loc, NULL);
+    s->strukt = d;
+    map_put(c, &info->names, d->name, s);
+  }
+  for (int i = 0; i < m->fns.len; i++)
+    if (m->fns.data[i]->kind == FN_PLAIN || m->fns.data[i]->kind == FN_EXTERN)
+      declare_fn(c, info, m->fns.data[i]);
+}
+
+// ---- looking up --------------------------------------------------------------------------------------------------
+
+static Symbol *find_global(Checker *c, Name name) {
+  Symbol *s = c->info ? map_get(&c->info->names, name) : NULL;
+  if (!s) s = module_find(c, c->p->prelude, name);
+  return s ? s : map_get(&c->builtins, name);
+}
+
+Symbol *name_find(Checker *c, Name name) {
+  Symbol *s = scope_find(c->scope, name);
+  return s ? s : find_global(c, name);
+}
+
+Symbol *name_find_callee(Checker *c, Name name) {
+  for (const Scope *scope = c->scope; scope; scope = scope->outer) {
+    Symbol *s = find_here(scope, name);
+    if (s && s->type->kind == TYPE_FN) return s;
+  }
+  Symbol *s = find_global(c, name);
+  return s ? s : scope_find(c->scope, name);
+}
+
+// ---- did you mean ------------------------------------------------------------------------------------------------
+
+typedef VEC(Name) Names;
+
+static void add_map(Checker *c, Names *out, const NameMap *m) {
+  for (int i = 0; i < m->cap; i++)
+    if (m->keys[i]) vec_push(c->a, out, m->keys[i]);
+}
+
+static void add_globals(Checker *c, Names *out) {
+  if (c->info) add_map(c, out, &c->info->names);
+  ModuleInfo *prelude = c->p->prelude ? module_info(c, c->p->prelude) : NULL;
+  if (prelude && prelude != c->info) add_map(c, out, &prelude->names);
+}
+
+Name suggest_name(Checker *c, Name name) {
+  Names all = {0};
+  for (const Scope *s = c->scope; s; s = s->outer)
+    for (int i = 0; i < s->symbols.len; i++) vec_push(c->a, &all, s->symbols.data[i]->name);
+  Name near = nearest_name(name, all.data, all.len);
+  if (near) return near; // what is near at hand is likelier meant
+  add_globals(c, &all);
+  add_map(c, &all, &c->builtins);
+  return nearest_name(name, all.data, all.len);
+}
+
+Name suggest_type(Checker *c, Name name) {
+  Names all = {0}, structs = {0};
+  add_globals(c, &all);
+  for (int i = 0; i < all.len; i++) {
+    Symbol *s = find_global(c, all.data[i]);
+    if (s && s->kind == SYM_STRUCT) vec_push(c->a, &structs, all.data[i]);
+  }
+  static const char *const scalars[] = {"bool", "int", "f64", "f32", "real", "str"};
+  for (size_t i = 0; i < sizeof scalars / sizeof *scalars; i++)
+    vec_push(c->a, &structs, intern_cstr(c->names, scalars[i]));
+  return nearest_name(name, structs.data, structs.len);
+}
+
+void report_unknown_name(Checker *c, Name name, Loc loc) {
+  Diag *g = diag_add(c->d, DIAG_NAME, loc, "`%s` is not declared", name);
+  Name near = suggest_name(c, name);
+  diag_label(c->d, g, "not found in this scope");
+  if (near) {
+    diag_help(c->d, g, "did you mean `%s`?", near);
+    g->replace = near;
+  }
+}
+
+StructDecl *struct_find(Checker *c, Name module, Name name, Loc loc) {
+  Symbol *s;
+  if (module) {
+    Symbol *m = name_find(c, module);
+    if (!m || m->kind != SYM_MODULE) {
+      report_unknown_name(c, module, loc);
+      return NULL;
+    }
+    s = module_find(c, m->module, name);
+  } else {
+    s = find_global(c, name);
+  }
+  if (s && s->kind == SYM_STRUCT) return s->strukt;
+  Name near = module ? NULL : suggest_type(c, name);
+  Diag *g = diag_add(c->d, DIAG_TYPE_NAME, loc, "there is no type `%s%s%s`", module ? module : "",
+                     module ? "." : "", name);
+  if (near) {
+    diag_help(c->d, g, "did you mean `%s`?", near);
+    if (!module) g->replace = near;
+  }
+  return NULL;
+}
