@@ -85,7 +85,7 @@ ParamVec parse_params(Parser *p, bool types_needed) {
     vec_push(p->arena, &params, par);
     if (!accept(p, TOK_COMMA)) break;
   }
-  close_bracket(p, TOK_RPAREN, "this parameter");
+  close_list(p, TOK_RPAREN, "this parameter");
   bracket_end(p, m);
   if (p->panic && recover_bracket(p, base) && !follows_params(p))
     p->panic = PANIC_STMT; // it was not their end
@@ -180,7 +180,7 @@ static void parse_struct_sizes(Parser *p, StructDecl *s) {
     vec_push(p->arena, &s->sizes, name);
     if (!accept(p, TOK_COMMA)) break;
   }
-  close_bracket(p, TOK_RBRACKET, "this size");
+  close_list(p, TOK_RBRACKET, "this size");
 }
 
 // To the field after the faulty one.

@@ -185,7 +185,7 @@ static Expr *parse_paren(Parser *p) {
     comma = accept(p, TOK_COMMA);
     if (!comma) break;
   }
-  close_bracket(p, TOK_RPAREN, "this expression");
+  close_list(p, TOK_RPAREN, "this expression");
   bracket_end(p, m);
   if (parts.len == 1 && !comma) {
     e = parts.data[0];
@@ -219,7 +219,7 @@ static Expr *parse_array(Parser *p) {
       vec_push(p->arena, &elems, parse_expr(p));
       if (!accept(p, TOK_COMMA)) break;
     }
-    close_bracket(p, TOK_RBRACKET, "this element");
+    close_list(p, TOK_RBRACKET, "this element");
     e = expr_new(p, EXPR_ARRAY, since(p, from));
     e->array.elems = elems;
   }
@@ -240,7 +240,7 @@ static Expr *parse_index(Parser *p, Expr *base) {
   if (idx.len == 0)
     help(p, fail(p, DIAG_SYNTAX, here(p), "expected an index, found %s", found(p)),
          "`a[i]` is an element or a row, `a[..]` all of them");
-  close_bracket(p, TOK_RBRACKET, "this index");
+  close_list(p, TOK_RBRACKET, "this index");
   bracket_end(p, m);
   Expr *e = expr_new(p, EXPR_INDEX, since(p, base->loc));
   e->index.base = base;
@@ -307,7 +307,7 @@ static Expr *parse_call(Parser *p, Expr *callee) {
     vec_push(p->arena, &call.call.args, a);
     if (!accept(p, TOK_COMMA)) break;
   }
-  close_bracket(p, TOK_RPAREN, "this argument");
+  close_list(p, TOK_RPAREN, "this argument");
   bracket_end(p, m);
   Expr *e = expr_new(p, EXPR_CALL, since(p, callee->loc));
   e->call.callee = callee;
@@ -354,7 +354,7 @@ static Expr *parse_struct(Parser *p, Expr *named) {
     vec_push(p->arena, &lit.strukt.fields, f);
     if (!accept(p, TOK_COMMA)) break;
   }
-  close_bracket(p, TOK_RBRACE, "this field");
+  close_list(p, TOK_RBRACE, "this field");
   bracket_end(p, m);
   Expr *e = expr_new(p, EXPR_STRUCT, since(p, named->loc));
   e->strukt = lit.strukt;

@@ -21,7 +21,7 @@ static Pattern *parse_tuple_pattern(Parser *p) {
     vec_push(p->arena, &t->parts, parse_pattern(p));
     if (!accept(p, TOK_COMMA)) break;
   }
-  close_bracket(p, TOK_RPAREN, "this name");
+  close_list(p, TOK_RPAREN, "this name");
   bracket_end(p, m);
   t->loc = since(p, t->loc);
   if (t->parts.len == 1) return t->parts.data[0];

@@ -31,7 +31,7 @@ static ExprVec parse_sizes(Parser *p) {
   if (sizes.len == 0)
     help(p, fail(p, DIAG_SYNTAX, here(p), "expected a size, found %s", found(p)),
          "`[n]f64` is a vector, `[n, m]f64` a matrix, `[*]f64` an array that grows");
-  close_bracket(p, TOK_RBRACKET, "the size");
+  close_list(p, TOK_RBRACKET, "this size");
   bracket_end(p, m);
   return sizes;
 }
@@ -70,7 +70,7 @@ static TypeExprVec parse_type_list(Parser *p) {
     vec_push(p->arena, &types, parse_type(p));
     if (!accept(p, TOK_COMMA)) break;
   }
-  close_bracket(p, TOK_RPAREN, "this type");
+  close_list(p, TOK_RPAREN, "this type");
   bracket_end(p, m);
   return types;
 }

@@ -158,7 +158,7 @@ void bracket_end(Parser *p, Mode m) {
   p->no_struct = m.no_struct;
 }
 
-bool close_bracket(Parser *p, TokenKind k, const char *after) {
+static bool close_after(Parser *p, TokenKind k, const char *comma, const char *after) {
   if (p->panic) return false;
   const Token *opener = &p->toks[vec_last(&p->open)];
   if (accept(p, k)) {
@@ -167,7 +167,7 @@ bool close_bracket(Parser *p, TokenKind k, const char *after) {
   }
   const char *close = token_kind_text(k), *open = token_kind_text((TokenKind)opener->kind);
   bool lost = cur(p)->nl || at(p, TOK_EOF) || at(p, TOK_LBRACE) || at(p, TOK_RBRACE);
-  Diag *g = fail(p, lost ? DIAG_UNCLOSED : DIAG_SYNTAX, gap(p), "expected `,` or %s after %s, found %s",
+  Diag *g = fail(p, lost ? DIAG_UNCLOSED : DIAG_SYNTAX, gap(p), "expected %s%s after %s, found %s", comma,
                  close, after, found(p));
   diag_span(p->diags, g, token_loc(p, opener), "this %s is still open", open);
   if (at(p, TOK_DOT_DOT)) help(p, g, "a range stands after `in` and within the brackets of an index");
@@ -176,6 +176,10 @@ bool close_bracket(Parser *p, TokenKind k, const char *after) {
   if (at(p, TOK_SEMI)) help(p, g, "the parts of a list are separated by `,`");
   return false;
 }
+
+bool close_list(Parser *p, TokenKind k, const char *after) { return close_after(p, k, "`,` or ", after); }
+
+bool close_bracket(Parser *p, TokenKind k, const char *after) { return close_after(p, k, "", after); }
 
 static bool is_opener(TokenKind k) { return k == TOK_LPAREN || k == TOK_LBRACKET || k == TOK_LBRACE; }
 static bool is_closer(TokenKind k) { return k == TOK_RPAREN || k == TOK_RBRACKET || k == TOK_RBRACE; }

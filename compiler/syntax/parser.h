@@ -74,7 +74,8 @@ typedef struct Mode {
 Mode bracket_start(Parser *p); // the cursor at the opening one
 void bracket_end(Parser *p, Mode m);
 void open_bracket(Parser *p);
-bool close_bracket(Parser *p, TokenKind k, const char *after); // "expected `,` or `)` after AFTER"
+bool close_bracket(Parser *p, TokenKind k, const char *after); // "expected `)` after AFTER"
+bool close_list(Parser *p, TokenKind k, const char *after);    // "expected `,` or `)` after AFTER"
 // To the end of the statement that began at token `start` with `base` open brackets.
 void recover_statement(Parser *p, int start, int base);
 bool recover_bracket(Parser *p, int base);      // past the bracket opened at that height; false: not found
