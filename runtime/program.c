@@ -22,18 +22,15 @@ typedef struct Options {
 
 // Equal but for `-` in the given name where the option has `_`.
 static bool same_name(const char *option, const char *given, size_t len) {
-  if (strlen(option) != len)
-    return false;
+  if (strlen(option) != len) return false;
   for (size_t i = 0; i < len; i++)
-    if (option[i] != given[i] && !(option[i] == '_' && given[i] == '-'))
-      return false;
+    if (option[i] != given[i] && !(option[i] == '_' && given[i] == '-')) return false;
   return true;
 }
 
 static int64_t find_option(const dprt_program *p, const char *given, size_t len) {
   for (int64_t i = 0; i < p->n_options; i++)
-    if (same_name(p->options[i].name, given, len))
-      return i;
+    if (same_name(p->options[i].name, given, len)) return i;
   return -1;
 }
 
@@ -41,19 +38,15 @@ enum { NAME_MAX_SUGGEST = 40 };
 
 // Insertions, deletions, replacements and swaps of neighbours between the two.
 static size_t distance(const char *a, size_t n, const char *b, size_t m) {
-  if (n > NAME_MAX_SUGGEST || m > NAME_MAX_SUGGEST)
-    return n + m;
+  if (n > NAME_MAX_SUGGEST || m > NAME_MAX_SUGGEST) return n + m;
   size_t rows[3][NAME_MAX_SUGGEST + 1], *before = rows[0], *last = rows[1], *row = rows[2];
-  for (size_t j = 0; j <= m; j++)
-    last[j] = before[j] = j;
+  for (size_t j = 0; j <= m; j++) last[j] = before[j] = j;
   for (size_t i = 1; i <= n; i++) {
     row[0] = i;
     for (size_t j = 1; j <= m; j++) {
       size_t d = last[j - 1] + (a[i - 1] != b[j - 1]);
-      if (last[j] + 1 < d)
-        d = last[j] + 1;
-      if (row[j - 1] + 1 < d)
-        d = row[j - 1] + 1;
+      if (last[j] + 1 < d) d = last[j] + 1;
+      if (row[j - 1] + 1 < d) d = row[j - 1] + 1;
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < d)
         d = before[j - 2] + 1;
       row[j] = d;
@@ -69,8 +62,7 @@ static const char *nearest(const dprt_program *p, const char *given, size_t len)
   size_t limit = len <= 3 ? 1 : len <= 6 ? 2 : 3, least = limit + 1;
   for (int64_t i = 0; i < p->n_options; i++) {
     size_t d = distance(p->options[i].name, strlen(p->options[i].name), given, len);
-    if (d < least)
-      best = p->options[i].name, least = d;
+    if (d < least) best = p->options[i].name, least = d;
   }
   return least <= limit ? best : NULL;
 }
@@ -85,8 +77,7 @@ static int usage_hint(const dprt_program *p) {
 static int unknown_option(const dprt_program *p, const char *given, size_t len) {
   fprintf(stderr, "%s: unknown option --%.*s", p->name, (int)len, given);
   const char *near = nearest(p, given, len);
-  if (near)
-    fprintf(stderr, "; did you mean --%s?", near);
+  if (near) fprintf(stderr, "; did you mean --%s?", near);
   fputc('\n', stderr);
   return usage_hint(p);
 }
@@ -163,8 +154,7 @@ static int read_option(Options *o, int argc, char **argv) {
   if (k < 0 && !equals && strncmp(name, "no-", 3) == 0) {
     k = find_option(p, name + 3, len - 3);
     negated = k >= 0 && p->options[k].elem == DPRT_BOOL;
-    if (!negated)
-      k = -1;
+    if (!negated) k = -1;
   }
   if (k < 0) {
     unknown_option(p, name, len);
@@ -194,13 +184,11 @@ static int read_options(Options *o, int argc, char **argv) {
   const dprt_program *p = o->program;
   for (int i = 1; i < argc;) {
     int used = read_option(o, argc - i, argv + i);
-    if (!used)
-      return DPRT_EXIT_USAGE;
+    if (!used) return DPRT_EXIT_USAGE;
     i += used;
   }
   for (int64_t k = 0; k < p->n_options; k++) {
-    if (o->given[k])
-      continue;
+    if (o->given[k]) continue;
     o->values[k] = p->options[k].value;
     if (!p->options[k].has_default) {
       fprintf(stderr, "%s: the option --%s must be given; it takes %s\n", p->name, p->options[k].name,
@@ -247,8 +235,7 @@ static void print_help(const dprt_ctx *ctx, const dprt_program *p) {
     const dprt_option *o = &p->options[k];
     int used = printf("  --%s%s", o->name, placeholder(o));
     printf("%*s", width + 6 - used, "");
-    if (o->help)
-      printf("%s ", o->help);
+    if (o->help) printf("%s ", o->help);
     if (o->has_default) {
       fputs("(default ", stdout);
       print_default(ctx, o);
@@ -265,8 +252,7 @@ static void print_help(const dprt_ctx *ctx, const dprt_program *p) {
 
 static bool wants_help(int argc, char **argv) {
   for (int i = 1; i < argc; i++)
-    if (strcmp(argv[i], "--help") == 0)
-      return true;
+    if (strcmp(argv[i], "--help") == 0) return true;
   return false;
 }
 
@@ -304,8 +290,7 @@ int dprt_program_run(dprt_ctx *ctx, int argc, char **argv, const dprt_program *p
 
 int dprt_program_main(int argc, char **argv, const dprt_program *p) {
   dprt_ctx *ctx = dprt_ctx_new(NULL);
-  if (!ctx)
-    return out_of_memory(p);
+  if (!ctx) return out_of_memory(p);
   int code = dprt_program_run(ctx, argc, argv, p);
   dprt_ctx_free(ctx);
   return code;

@@ -5,7 +5,9 @@
 // branches, a call's moved arguments and its results), and the metadata that loads and stores of each class carry.
 #include "codegen/internal.h"
 
-enum { MAX_SCOPES = 64 }; // lists of scopes grow with the square: past this many only the call boundary speaks
+enum {
+  MAX_SCOPES = 64
+}; // lists of scopes grow with the square: past this many only the call boundary speaks
 
 typedef struct Find {
   const Fn *fn;
@@ -23,7 +25,8 @@ static void join(Find *u, IrVal a, IrVal b) {
   if (is_array(u, a) && is_array(u, b)) u->parent[root(u, (int)a)] = root(u, (int)b);
 }
 
-static void join_loop(Find *u, const IrOp *op, const IrRegion *args, int first_arg, const IrRegion *yields, int first_init) {
+static void join_loop(Find *u, const IrOp *op, const IrRegion *args, int first_arg, const IrRegion *yields,
+                      int first_init) {
   for (int k = 0; k < op->n_results; k++) {
     IrVal carried = args->args[first_arg + k];
     join(u, carried, op->args[first_init + k]);
@@ -49,7 +52,8 @@ static IrWalk visit(void *user, IrOp *op) {
   case IR_CALL: {
     const CgFunc *callee = cg_func(u->fn->cg, op->attr.sym);
     for (int i = 0; callee && i < op->n_args && i < callee->ir->n_params; i++)
-      for (int k = 0; callee->ir->params[i].moved && k < op->n_results; k++) join(u, op->args[i], ir_result(op, k));
+      for (int k = 0; callee->ir->params[i].moved && k < op->n_results; k++)
+        join(u, op->args[i], ir_result(op, k));
     break;
   }
   default:
@@ -74,7 +78,8 @@ static void make_scopes(Fn *fn, Arena *scratch) {
   fn->scope = ARENA_ARRAY(scratch, LLVMValueRef, n);
   fn->noalias = ARENA_ARRAY(scratch, LLVMValueRef, n);
   LLVMMetadataRef domain = unique_node(cg, NULL);
-  LLVMMetadataRef *scopes = ARENA_ARRAY(scratch, LLVMMetadataRef, n), *others = ARENA_ARRAY(scratch, LLVMMetadataRef, n);
+  LLVMMetadataRef *scopes = ARENA_ARRAY(scratch, LLVMMetadataRef, n),
+                  *others = ARENA_ARRAY(scratch, LLVMMetadataRef, n);
   for (int i = 0; i < n; i++) scopes[i] = unique_node(cg, domain);
   for (int i = 0; i < n; i++) {
     unsigned k = 0;
@@ -99,7 +104,8 @@ void cg_find_buffers(Fn *fn, Arena *scratch) {
     if (!*k) *k = ++fn->n_buffers;
     fn->buffer[i] = *k - 1;
   }
-  if (fn->cg->opt->opt_level > 0 && fn->n_buffers > 1 && fn->n_buffers <= MAX_SCOPES) make_scopes(fn, scratch);
+  if (fn->cg->opt->opt_level > 0 && fn->n_buffers > 1 && fn->n_buffers <= MAX_SCOPES)
+    make_scopes(fn, scratch);
 }
 
 void cg_mark_access(Fn *fn, LLVMValueRef access, IrVal array) {

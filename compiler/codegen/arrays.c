@@ -52,7 +52,8 @@ static void mark_bool(Fn *fn, LLVMValueRef load) {
 
 LLVMValueRef cg_load(Fn *fn, IrVal array, LLVMValueRef flat) {
   IrElem e = (IrElem)ir_type(fn->ir, array).elem;
-  LLVMValueRef v = LLVMBuildLoad2(fn->b, cg_memory_type(fn->cg, e), cg_element(fn, e, cg_v(fn, array), flat), "");
+  LLVMValueRef v =
+      LLVMBuildLoad2(fn->b, cg_memory_type(fn->cg, e), cg_element(fn, e, cg_v(fn, array), flat), "");
   cg_mark_access(fn, v, array);
   if (e != IR_BOOL) return v;
   mark_bool(fn, v);
@@ -101,7 +102,8 @@ LLVMValueRef cg_alloc(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims
   if (op && op->on_stack) return on_stack(fn, e, dims, rank);
   LLVMValueRef args[2 + ALLOC_SIZES] = {fn->ctx, cg_int(fn->cg, ir_elem_bytes(e))};
   for (int i = 0; i < ALLOC_SIZES; i++) args[2 + i] = i < rank ? dims[i] : cg_int(fn->cg, 1);
-  for (int i = ALLOC_SIZES; i < rank; i++) args[1 + ALLOC_SIZES] = checked_product(fn, args[1 + ALLOC_SIZES], dims[i]);
+  for (int i = ALLOC_SIZES; i < rank; i++)
+    args[1 + ALLOC_SIZES] = checked_product(fn, args[1 + ALLOC_SIZES], dims[i]);
   return checked_block(fn, op, cg_call_runtime(fn, CG_dprt_alloc, args, 2 + ALLOC_SIZES));
 }
 
@@ -134,7 +136,8 @@ static void emit_fill(Fn *fn, const IrOp *op) {
   cg_set(fn, op->result, cg_alloc(fn, op, e, dims, rank));
   LLVMValueRef n = cg_count(fn, dims, rank);
   if (all_zero_bits(value)) {
-    LLVMBuildMemSet(fn->b, cg_v(fn, op->result), LLVMConstInt(fn->cg->i8, 0, false), bytes_of(fn, e, n), ALIGNMENT);
+    LLVMBuildMemSet(fn->b, cg_v(fn, op->result), LLVMConstInt(fn->cg->i8, 0, false), bytes_of(fn, e, n),
+                    ALIGNMENT);
     return;
   }
   CgLoop l;
@@ -152,11 +155,14 @@ static void emit_push(Fn *fn, const IrOp *op) {
   Cg *cg = fn->cg;
   IrElem e = (IrElem)ir_type(fn->ir, op->result).elem;
   CgVal a = *cg_val(fn, op->args[0]);
-  LLVMBasicBlockRef before = LLVMGetInsertBlock(fn->b), grow = cg_block(fn, "grow"), room = cg_block(fn, "room");
-  cg_likely(fn, LLVMBuildCondBr(fn->b, LLVMBuildICmp(fn->b, LLVMIntSGE, a.len, a.cap, ""), grow, room), false);
+  LLVMBasicBlockRef before = LLVMGetInsertBlock(fn->b), grow = cg_block(fn, "grow"),
+                    room = cg_block(fn, "room");
+  cg_likely(fn, LLVMBuildCondBr(fn->b, LLVMBuildICmp(fn->b, LLVMIntSGE, a.len, a.cap, ""), grow, room),
+            false);
   cg_place(fn, grow);
   LLVMValueRef twice = LLVMBuildAdd(fn->b, a.len, a.len, "");
-  LLVMValueRef cap = cg_intrinsic(fn, "llvm.smax", cg->i64, (LLVMValueRef[]){twice, cg_int(cg, FIRST_CAPACITY)}, 2);
+  LLVMValueRef cap =
+      cg_intrinsic(fn, "llvm.smax", cg->i64, (LLVMValueRef[]){twice, cg_int(cg, FIRST_CAPACITY)}, 2);
   LLVMValueRef args[5] = {fn->ctx, a.v, cg_int(cg, ir_elem_bytes(e)), a.len, cap};
   LLVMValueRef block = checked_block(fn, op, cg_call_runtime(fn, CG_dprt_grow, args, 5));
   LLVMBasicBlockRef grown = LLVMGetInsertBlock(fn->b);
@@ -183,7 +189,7 @@ enum { UNROLL_MATRIX = 4 };
 
 typedef struct Product {
   IrVal a, b, c;
-  LLVMValueRef m, n, k;     // c: m x n, inner size k
+  LLVMValueRef m, n, k; // c: m x n, inner size k
   LLVMValueRef lda, ldb;
   bool ta, tb, accumulate;
 } Product;
@@ -212,14 +218,16 @@ static LLVMValueRef matrix_element(Fn *fn, IrVal m, bool trans, int64_t ld, int6
 
 // All elements of c, each a sum from the first product to the last.
 static void emit_small_product(Fn *fn, const Product *p) {
-  int64_t m = LLVMConstIntGetSExtValue(p->m), n = LLVMConstIntGetSExtValue(p->n), k = LLVMConstIntGetSExtValue(p->k);
+  int64_t m = LLVMConstIntGetSExtValue(p->m), n = LLVMConstIntGetSExtValue(p->n),
+          k = LLVMConstIntGetSExtValue(p->k);
   int64_t lda = LLVMConstIntGetSExtValue(p->lda), ldb = LLVMConstIntGetSExtValue(p->ldb);
   LLVMValueRef zero = LLVMConstNull(cg_type(fn->cg, (IrElem)ir_type(fn->ir, p->c).elem));
   for (int64_t i = 0; i < m; i++) {
     for (int64_t j = 0; j < n; j++) {
       LLVMValueRef at = cg_int(fn->cg, i * n + j), sum = p->accumulate ? cg_load(fn, p->c, at) : zero;
       for (int64_t l = 0; l < k; l++) {
-        LLVMValueRef x = matrix_element(fn, p->a, p->ta, lda, i, l), y = matrix_element(fn, p->b, p->tb, ldb, l, j);
+        LLVMValueRef x = matrix_element(fn, p->a, p->ta, lda, i, l),
+                     y = matrix_element(fn, p->b, p->tb, ldb, l, j);
         LLVMValueRef xy = cg_fp(fn, LLVMBuildFMul(fn->b, x, y, ""), false);
         sum = l || p->accumulate ? cg_fp(fn, LLVMBuildFAdd(fn->b, sum, xy, ""), false) : xy;
       }
@@ -241,8 +249,9 @@ static void emit_product(Fn *fn, const IrOp *op) {
     return;
   }
   LLVMValueRef ta = LLVMConstInt(cg->i1, p.ta, false), tb = LLVMConstInt(cg->i1, p.tb, false);
-  LLVMValueRef args[12] = {p.m,         p.n,   p.k, cg_v(fn, p.a), p.lda, ta,
-                           cg_v(fn, p.b), p.ldb, tb,  cg_v(fn, p.c), p.n,   LLVMConstInt(cg->i1, p.accumulate, false)};
+  LLVMValueRef args[12] = {
+      p.m,           p.n,   p.k, cg_v(fn, p.a), p.lda, ta,
+      cg_v(fn, p.b), p.ldb, tb,  cg_v(fn, p.c), p.n,   LLVMConstInt(cg->i1, p.accumulate, false)};
   cg_call_runtime(fn, e == IR_F64 ? CG_dprt_gemm_f64 : CG_dprt_gemm_f32, args, 12);
 }
 
@@ -250,7 +259,8 @@ static void emit_product(Fn *fn, const IrOp *op) {
 
 static void emit_accumulate(Fn *fn, const IrOp *op) {
   IrVal a = op->args[0];
-  LLVMValueRef flat = flat_index(fn, a, op->args + 1), old = cg_load(fn, a, flat), v = cg_v(fn, op->args[op->n_args - 1]);
+  LLVMValueRef flat = flat_index(fn, a, op->args + 1), old = cg_load(fn, a, flat),
+               v = cg_v(fn, op->args[op->n_args - 1]);
   LLVMValueRef now = ir_is_float(ir_type(fn->ir, a)) ? cg_fp(fn, LLVMBuildFAdd(fn->b, old, v, ""), true)
                                                      : LLVMBuildAdd(fn->b, old, v, "");
   *cg_val(fn, op->result) = *cg_val(fn, a);
@@ -272,7 +282,8 @@ void cg_emit_array(Fn *fn, const IrOp *op) {
   case IR_COPY: emit_copy(fn, op); return;
   case IR_FREE: cg_call_runtime(fn, CG_dprt_free, (LLVMValueRef[]){fn->ctx, cg_v(fn, a)}, 2); return;
   case IR_EMPTY:
-    *cg_val(fn, op->result) = (CgVal){LLVMConstPointerNull(fn->cg->ptr), cg_int(fn->cg, 0), cg_int(fn->cg, 0)};
+    *cg_val(fn, op->result) =
+        (CgVal){LLVMConstPointerNull(fn->cg->ptr), cg_int(fn->cg, 0), cg_int(fn->cg, 0)};
     return;
   case IR_LEN: cg_set(fn, op->result, cg_val(fn, a)->len); return;
   case IR_PUSH: emit_push(fn, op); return;

@@ -10,11 +10,11 @@
 #include "ir/ir.h"
 
 typedef struct CgOptions {
-  int opt_level;       // 0..3
-  const char *cpu;     // "native", "x86-64-v3", ... as LLVM names them
-  bool strict_fp;      // no contraction, no reassociation
-  bool precise_math;   // 1-ULP elementary functions
-  bool debug_info;     // line tables through DIBuilder
+  int opt_level;     // 0..3
+  const char *cpu;   // "native", "x86-64-v3", ... as LLVM names them
+  bool strict_fp;    // no contraction, no reassociation
+  bool precise_math; // 1-ULP elementary functions
+  bool debug_info;   // line tables through DIBuilder
 } CgOptions;
 
 // How the program's main is called: its options, with defaults.
@@ -30,10 +30,10 @@ typedef struct CgMainParam {
 } CgMainParam;
 
 typedef struct CgMain {
-  Name func;               // exported function in the module
+  Name func; // exported function in the module
   const CgMainParam *params;
   int n_params;
-  const char *program;     // name for the usage text
+  const char *program; // name for the usage text
 } CgMain;
 
 typedef struct CgModule CgModule; // an LLVM module with its context and target machine
@@ -49,6 +49,6 @@ void cg_free(CgModule *cg);
 // For jit/: the LLVMOrcThreadSafeContextRef and LLVMModuleRef, as void * to keep llvm-c out of here; ownership moves.
 void cg_release(CgModule *cg, void **thread_safe_context, void **module);
 const char *cg_export_symbol(Arena *a, Name func); // "dp.f"
-const char *cg_any_export(CgModule *cg);           // the symbol of some function that can be called; NULL without one
+const char *cg_any_export(CgModule *cg); // the symbol of some function that can be called; NULL without one
 
 #endif

@@ -47,7 +47,8 @@ static const char *unknown_cpu(Arena *a, const char *name) {
   for (int i = 0; i < N_CPUS; i++) names[i] = cpus[i].name;
   const char *near = nearest_name(name, names, N_CPUS);
   return near ? arena_printf(a, "unknown processor `%s`; did you mean `%s`?", name, near)
-              : arena_printf(a, "unknown processor `%s`; `native`, `x86-64-v3` or `znver4` would be known", name);
+              : arena_printf(a, "unknown processor `%s`; `native`, `x86-64-v3` or `znver4` would be known",
+                             name);
 }
 
 static LLVMCodeGenOptLevel backend_level(int level) {

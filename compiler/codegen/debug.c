@@ -30,19 +30,20 @@ void cg_debug_begin(Cg *cg) {
   Loc first = n ? (Loc){.file = 1} : LOC_NONE;
   for (int i = 0; i < cg->n_funcs; i++)
     if (cg->funcs[i].ir->is_export && cg->funcs[i].ir->loc.file) first = cg->funcs[i].ir->loc;
-  cg->di_unit = LLVMDIBuilderCreateCompileUnit(cg->out->debug, LLVMDWARFSourceLanguageC, file_of(cg, first), "dp", 2,
-                                               cg->opt->opt_level > 0, "", 0, 0, "", 0, LLVMDWARFEmissionLineTablesOnly, 0,
-                                               false, false, "", 0, "", 0);
+  cg->di_unit = LLVMDIBuilderCreateCompileUnit(
+      cg->out->debug, LLVMDWARFSourceLanguageC, file_of(cg, first), "dp", 2, cg->opt->opt_level > 0, "", 0, 0,
+      "", 0, LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
   LLVMValueRef version = cg_i32(cg, (int32_t)LLVMDebugMetadataVersion());
-  LLVMAddModuleFlag(cg->mod, LLVMModuleFlagBehaviorWarning, "Debug Info Version", 18, LLVMValueAsMetadata(version));
+  LLVMAddModuleFlag(cg->mod, LLVMModuleFlagBehaviorWarning, "Debug Info Version", 18,
+                    LLVMValueAsMetadata(version));
 }
 
 static LLVMMetadataRef subprogram(Cg *cg, const char *name, Loc loc) {
   LLVMMetadataRef file = file_of(cg, loc);
   LLVMMetadataRef type = LLVMDIBuilderCreateSubroutineType(cg->out->debug, file, NULL, 0, LLVMDIFlagZero);
   unsigned line = line_of(cg, loc, NULL);
-  return LLVMDIBuilderCreateFunction(cg->out->debug, file, name, strlen(name), "", 0, file, line, type, true, true, line,
-                                     LLVMDIFlagZero, cg->opt->opt_level > 0);
+  return LLVMDIBuilderCreateFunction(cg->out->debug, file, name, strlen(name), "", 0, file, line, type, true,
+                                     true, line, LLVMDIFlagZero, cg->opt->opt_level > 0);
 }
 
 void cg_debug_function(Cg *cg, CgFunc *f) {

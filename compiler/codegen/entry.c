@@ -15,9 +15,9 @@ typedef struct Entry {
   Fn *fn;
   const IrFunc *f;
   LLVMValueRef in, out;
-  int *slot;       // by parameter: where its slots begin; sizes: -1 when bound to an array
-  IrVal *binder;   // by size parameter: the array that gives it
-  int *axis;       // and which of its sizes
+  int *slot;     // by parameter: where its slots begin; sizes: -1 when bound to an array
+  IrVal *binder; // by size parameter: the array that gives it
+  int *axis;     // and which of its sizes
 } Entry;
 
 // The number of the parameter that value v is.
@@ -70,10 +70,12 @@ static void bind_size(Entry *e, int p) {
   Cg *cg = fn->cg;
   IrVal v = e->f->body->args[p];
   int from = e->binder[p] ? param_of(e->f, e->binder[p]) : p;
-  LLVMValueRef n = e->binder[p] ? size_slot(e, from, e->axis[p]) : cg_slot_load(fn, e->in, e->slot[p], IR_INT);
+  LLVMValueRef n =
+      e->binder[p] ? size_slot(e, from, e->axis[p]) : cg_slot_load(fn, e->in, e->slot[p], IR_INT);
   cg_set(fn, v, n);
-  const char *what = arena_printf(cg->arena, "`%s` has the size %%lld along axis %d; sizes cannot be negative",
-                                  leaf_name(e->f, from), e->binder[p] ? e->axis[p] : 0);
+  const char *what =
+      arena_printf(cg->arena, "`%s` has the size %%lld along axis %d; sizes cannot be negative",
+                   leaf_name(e->f, from), e->binder[p] ? e->axis[p] : 0);
   require(e, LLVMBuildICmp(fn->b, LLVMIntSLT, n, cg_int(cg, 0), ""), what, n, n);
 }
 
@@ -87,10 +89,12 @@ static void compare_size(Entry *e, int p, int axis) {
   LLVMValueRef want = cg_v(fn, dim), n = size_slot(e, p, axis);
   const char *text;
   if (size >= 0 && size < f->n_sizes && e->binder[size])
-    text = arena_printf(fn->cg->arena, "`%s` has the size %%lld along axis %d, but `%s` has %%lld along axis %d",
-                        leaf_name(f, p), axis, leaf_name(f, param_of(f, e->binder[size])), e->axis[size]);
+    text =
+        arena_printf(fn->cg->arena, "`%s` has the size %%lld along axis %d, but `%s` has %%lld along axis %d",
+                     leaf_name(f, p), axis, leaf_name(f, param_of(f, e->binder[size])), e->axis[size]);
   else
-    text = arena_printf(fn->cg->arena, "`%s` has the size %%lld along axis %d; it must be %%lld", leaf_name(f, p), axis);
+    text = arena_printf(fn->cg->arena, "`%s` has the size %%lld along axis %d; it must be %%lld",
+                        leaf_name(f, p), axis);
   require(e, LLVMBuildICmp(fn->b, LLVMIntNE, n, want, ""), text, n, want);
 }
 
@@ -100,7 +104,8 @@ static LLVMValueRef own_copy(Entry *e, IrVal v, LLVMValueRef data, const LLVMVal
   Fn *fn = e->fn;
   IrType t = ir_type(e->f, v);
   LLVMValueRef block = cg_alloc(fn, NULL, (IrElem)t.elem, dims, t.rank);
-  LLVMValueRef bytes = cg_product(fn, cg_count(fn, dims, t.rank), cg_int(fn->cg, ir_elem_bytes((IrElem)t.elem)));
+  LLVMValueRef bytes =
+      cg_product(fn, cg_count(fn, dims, t.rank), cg_int(fn->cg, ir_elem_bytes((IrElem)t.elem)));
   LLVMBuildMemCpy(fn->b, block, 8, data, 1, bytes);
   return block;
 }
@@ -143,7 +148,8 @@ static void store_results(Entry *e, const CgFunc *callee, LLVMValueRef call) {
       cg_slot_store(fn, e->out, slot++, IR_INT, result_part(fn, call, &at));
       at++; // the capacity is dp's own business
     }
-    for (int d = 0; !t.grow && d < t.rank; d++) cg_slot_store(fn, e->out, slot++, IR_INT, result_part(fn, call, &at));
+    for (int d = 0; !t.grow && d < t.rank; d++)
+      cg_slot_store(fn, e->out, slot++, IR_INT, result_part(fn, call, &at));
   }
 }
 
@@ -180,7 +186,8 @@ static bool copies_arguments(const IrFunc *f) {
 
 static void define_entry(Cg *cg, CgFunc *f, Arena *scratch) {
   const IrFunc *ir = f->ir;
-  CgFunc info = {.ir = ir, .fn = f->entry, .type = LLVMGlobalGetValueType(f->entry), .subprogram = f->subprogram};
+  CgFunc info = {
+      .ir = ir, .fn = f->entry, .type = LLVMGlobalGetValueType(f->entry), .subprogram = f->subprogram};
   Fn fn = {.cg = cg, .ir = ir, .info = &info, .b = LLVMCreateBuilderInContext(cg->ctx)};
   fn.vals = ARENA_ARRAY(scratch, CgVal, ir->vals.len);
   fn.ctx = LLVMGetParam(f->entry, 0);
@@ -237,11 +244,17 @@ static LLVMValueRef option_default(Cg *cg, const CgMainParam *p) {
   case IR_BOOL: return cg_int(cg, p->def.i != 0);
   case IR_INT: return cg_int(cg, p->def.i);
   case IR_F32: {
-    union { float f; uint32_t bits; } u = {.f = (float)p->def.f};
+    union {
+      float f;
+      uint32_t bits;
+    } u = {.f = (float)p->def.f};
     return cg_int(cg, (int64_t)u.bits);
   }
   case IR_F64: {
-    union { double f; int64_t bits; } u = {.f = p->def.f};
+    union {
+      double f;
+      int64_t bits;
+    } u = {.f = p->def.f};
     return cg_int(cg, u.bits);
   }
   case IR_STRING: return LLVMConstPtrToInt(cg_text(cg, p->def.s), cg->i64);
@@ -256,8 +269,9 @@ static LLVMValueRef option_table(Cg *cg, const CgMain *m) {
   LLVMValueRef *options = ARENA_ARRAY(cg->arena, LLVMValueRef, m->n_params + 1);
   for (int i = 0; i < m->n_params; i++) {
     const CgMainParam *p = &m->params[i];
-    LLVMValueRef fields[5] = {cg_text(cg, p->name), cg_text(cg, p->help), cg_i32(cg, cg_runtime_elem(p->elem)),
-                              cg_i32(cg, p->has_default), option_default(cg, p)};
+    LLVMValueRef fields[5] = {cg_text(cg, p->name), cg_text(cg, p->help),
+                              cg_i32(cg, cg_runtime_elem(p->elem)), cg_i32(cg, p->has_default),
+                              option_default(cg, p)};
     options[i] = LLVMConstStructInContext(cg->ctx, fields, 5, false);
   }
   return cg_constant(cg, "options", LLVMConstArray2(option, options, (uint64_t)m->n_params));

@@ -30,7 +30,8 @@ static LLVMValueRef line_constant(Cg *cg, const Source *src, Loc loc, int line) 
 
 LLVMValueRef cg_site(Cg *cg, const IrFunc *f, IrLoc at) {
   const Source *src = cg->ir->sources && at.loc.file ? sources_get(cg->ir->sources, at.loc) : NULL;
-  const IrChain *chain = at.chain && at.chain < (uint32_t)cg->ir->chains.len ? &cg->ir->chains.data[at.chain] : NULL;
+  const IrChain *chain =
+      at.chain && at.chain < (uint32_t)cg->ir->chains.len ? &cg->ir->chains.data[at.chain] : NULL;
   if (!src && !chain) return LLVMConstPointerNull(cg->ptr);
   uint64_t place = (uint64_t)at.loc.file << 32 | at.loc.off;
   LLVMValueRef site = cg_map_get(&cg->sites, (uintptr_t)f, place, at.chain + 1);
@@ -111,7 +112,8 @@ static LLVMValueRef is_bad(Fn *fn, const IrOp *op, const LLVMValueRef *a) {
   switch ((IrOpKind)op->kind) {
   case IR_CHECK_INDEX: return LLVMBuildICmp(b, LLVMIntUGE, a[0], a[1], ""); // a negative index is huge
   case IR_CHECK_RANGE:
-    return LLVMBuildOr(b, LLVMBuildICmp(b, LLVMIntUGT, a[0], a[1], ""), LLVMBuildICmp(b, LLVMIntUGT, a[1], a[2], ""), "");
+    return LLVMBuildOr(b, LLVMBuildICmp(b, LLVMIntUGT, a[0], a[1], ""),
+                       LLVMBuildICmp(b, LLVMIntUGT, a[1], a[2], ""), "");
   case IR_CHECK_SIZE: return LLVMBuildICmp(b, LLVMIntNE, a[0], a[1], "");
   case IR_CHECK_DIV: return LLVMBuildICmp(b, LLVMIntEQ, a[0], cg_int(fn->cg, 0), "");
   default: return LLVMBuildNot(b, a[0], "");
@@ -129,10 +131,13 @@ void cg_emit_check(Fn *fn, const IrOp *op) {
   } else if (op->kind == IR_ASSERT) {
     const IrOp *message = ir_val(fn->ir, op->args[1])->def;
     if (!cg_v(fn, op->args[1])) cg_emit(fn, message); // put off until here by cg_region
-    status = cg_call_runtime(fn, CG_dprt_fail_assert, (LLVMValueRef[]){fn->ctx, site, cg_v(fn, op->args[1])}, 3);
+    status =
+        cg_call_runtime(fn, CG_dprt_fail_assert, (LLVMValueRef[]){fn->ctx, site, cg_v(fn, op->args[1])}, 3);
   } else {
     LLVMValueRef what = cg_text(cg, op->attr.sym);
-    CgRuntime f = op->kind == IR_CHECK_INDEX ? CG_dprt_fail_index : op->kind == IR_CHECK_RANGE ? CG_dprt_fail_range : CG_dprt_fail_size;
+    CgRuntime f = op->kind == IR_CHECK_INDEX   ? CG_dprt_fail_index
+                  : op->kind == IR_CHECK_RANGE ? CG_dprt_fail_range
+                                               : CG_dprt_fail_size;
     LLVMValueRef args[6] = {fn->ctx, site, what, a[0], a[1], a[2]};
     status = cg_call_runtime(fn, f, args, 3 + op->n_args);
   }

@@ -98,7 +98,8 @@ static void call_slots(Fn *fn, const IrOp *op) {
   for (int i = 0; i < op->n_args; i++) n_in += cg_slots_of(ir_type(fn->ir, op->args[i]));
   for (int k = 0; k < op->n_results; k++)
     if (!is_size[k]) n_out += cg_slots_of(ir_type(fn->ir, ir_result(op, k)));
-  LLVMValueRef in = cg_alloca(fn, cg->i64, (uint64_t)n_in, 8), out = cg_alloca(fn, cg->i64, (uint64_t)n_out, 8);
+  LLVMValueRef in = cg_alloca(fn, cg->i64, (uint64_t)n_in, 8),
+               out = cg_alloca(fn, cg->i64, (uint64_t)n_out, 8);
   for (int i = 0, slot = 0; i < op->n_args; i++) slot = cg_pack(fn, in, slot, op->args[i]);
   if (n_out) LLVMBuildMemSet(fn->b, out, LLVMConstInt(cg->i8, 0, false), cg_int(cg, 8 * n_out), 8);
 
@@ -121,7 +122,8 @@ static void call_plain(Fn *fn, const IrOp *op) {
     IrVal v = op->args[i];
     IrType t = ir_type(fn->ir, v);
     args[n++] = cg_v(fn, v);
-    for (int d = 0; d < t.rank; d++) args[n++] = t.grow ? cg_val(fn, v)->len : cg_v(fn, ir_dims(fn->ir, v)[d]);
+    for (int d = 0; d < t.rank; d++)
+      args[n++] = t.grow ? cg_val(fn, v)->len : cg_v(fn, ir_dims(fn->ir, v)[d]);
   }
   for (int i = 0; i < n; i++) types[i] = LLVMTypeOf(args[i]);
   LLVMTypeRef result = op->n_results ? cg_type(cg, (IrElem)ir_type(fn->ir, op->result).elem) : cg->void_;
@@ -134,7 +136,8 @@ static void call_plain(Fn *fn, const IrOp *op) {
     bool arrays = false;
     for (int i = 0; i < op->n_args; i++) arrays |= ir_type(fn->ir, op->args[i]).rank > 0;
     cg_fn_attr(cg, f, LLVMAttributeFunctionIndex, "willreturn", 0);
-    cg_fn_attr(cg, f, LLVMAttributeFunctionIndex, "memory", arrays ? 1 : 0); // reads what its arguments point to
+    cg_fn_attr(cg, f, LLVMAttributeFunctionIndex, "memory",
+               arrays ? 1 : 0); // reads what its arguments point to
   }
   LLVMValueRef r = cg_call(fn, type, f, args, n);
   if (op->n_results) cg_set(fn, op->result, r);

@@ -8,9 +8,9 @@
 #include <string.h>
 
 typedef struct Use {
-  const IrOp *op;     // NULL: a yield of region
+  const IrOp *op; // NULL: a yield of region
   const IrRegion *region;
-  int index;          // operand or yield number
+  int index; // operand or yield number
 } Use;
 
 enum { KEEP_USES = 2 };
@@ -19,8 +19,8 @@ typedef struct Sums {
   Fn *fn;
   Use (*uses)[KEEP_USES]; // by value: its first uses
   int *n_uses;
-  IrOpKind family;        // IR_ADD (with SUB, FMA), IR_MIN or IR_MAX; IR_OP_COUNT while open
-  IrVal chain[64];        // results to mark
+  IrOpKind family; // IR_ADD (with SUB, FMA), IR_MIN or IR_MAX; IR_OP_COUNT while open
+  IrVal chain[64]; // results to mark
   int n_chain;
 } Sums;
 
@@ -58,7 +58,8 @@ static IrVal through_branches(Sums *s, IrVal v, const IrRegion *r) {
   const IrOp *branch = NULL;
   for (int k = 0; k < r->ops.len && !branch; k++) {
     const IrOp *op = r->ops.data[k];
-    if (op->kind == IR_IF && ir_inside(u[0].region, op->regions[0]) && ir_inside(u[1].region, op->regions[1])) branch = op;
+    if (op->kind == IR_IF && ir_inside(u[0].region, op->regions[0]) && ir_inside(u[1].region, op->regions[1]))
+      branch = op;
   }
   if (!branch || u[0].region != branch->regions[0] || u[1].region != branch->regions[1]) return 0;
   Use first = u[0], second = u[1];
@@ -80,7 +81,9 @@ static IrVal through_select(Sums *s, IrVal v) {
     sum = choice;
     choice = t;
   }
-  if (choice->op->kind != IR_SELECT || choice->index == 0 || sum->op->kind == IR_SELECT || !joins_family(s, sum)) return 0;
+  if (choice->op->kind != IR_SELECT || choice->index == 0 || sum->op->kind == IR_SELECT ||
+      !joins_family(s, sum))
+    return 0;
   IrVal added = sum->op->result;
   bool only = s->n_uses[added] == 1 && s->uses[added][0].op == choice->op && s->uses[added][0].index != 0;
   return only ? choice->op->result : 0;

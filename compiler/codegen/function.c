@@ -130,7 +130,9 @@ int cg_unflatten(CgVal *v, IrType t, const LLVMValueRef *in) {
   return 3;
 }
 
-LLVMBasicBlockRef cg_block(Fn *fn, const char *name) { return LLVMCreateBasicBlockInContext(fn->cg->ctx, name); }
+LLVMBasicBlockRef cg_block(Fn *fn, const char *name) {
+  return LLVMCreateBasicBlockInContext(fn->cg->ctx, name);
+}
 
 void cg_place(Fn *fn, LLVMBasicBlockRef block) {
   LLVMAppendExistingBasicBlock(fn->info->fn, block);
@@ -154,7 +156,8 @@ static LLVMTypeRef result_type(Cg *cg, const CgFunc *f) {
   if (f->can_fail) parts[n++] = cg->i32;
   for (int i = 0; i < ir->n_results; i++) {
     n += (unsigned)cg_flat_types(cg, ir->results[i], parts + n);
-    for (int d = 0; f->returns_dims && !ir->results[i].grow && d < ir->results[i].rank; d++) parts[n++] = cg->i64;
+    for (int d = 0; f->returns_dims && !ir->results[i].grow && d < ir->results[i].rank; d++)
+      parts[n++] = cg->i64;
   }
   return n == 0 ? cg->void_ : n == 1 ? parts[0] : LLVMStructTypeInContext(cg->ctx, parts, n, false);
 }
@@ -238,7 +241,8 @@ static void return_results(Fn *fn) {
     IrVal v = ir->body->yields[i];
     IrType t = ir_type(ir, v);
     n += cg_flatten(cg_val(fn, v), t, parts + n);
-    for (int d = 0; fn->info->returns_dims && !t.grow && d < t.rank; d++) parts[n++] = cg_v(fn, ir_dims(ir, v)[d]);
+    for (int d = 0; fn->info->returns_dims && !t.grow && d < t.rank; d++)
+      parts[n++] = cg_v(fn, ir_dims(ir, v)[d]);
   }
   if (n == 0)
     LLVMBuildRetVoid(fn->b);
@@ -368,7 +372,8 @@ void cg_emit_call(Fn *fn, const IrOp *op) {
   int n = 0;
   args[n++] = fn->ctx;
   if (callee->needs_limit) args[n++] = fn->limit;
-  for (int i = 0; i < op->n_args; i++) n += cg_flatten(cg_val(fn, op->args[i]), ir_type(fn->ir, op->args[i]), args + n);
+  for (int i = 0; i < op->n_args; i++)
+    n += cg_flatten(cg_val(fn, op->args[i]), ir_type(fn->ir, op->args[i]), args + n);
   LLVMValueRef call = cg_call(fn, callee->type, callee->fn, args, n);
   LLVMSetInstructionCallConv(call, LLVMFastCallConv);
 
@@ -382,7 +387,8 @@ void cg_emit_call(Fn *fn, const IrOp *op) {
     IrVal v = ir_result(op, i);
     IrType t = ir_type(fn->ir, v);
     LLVMValueRef parts[3];
-    for (int k = 0; k < (t.grow ? 3 : 1); k++) parts[k] = whole ? call : LLVMBuildExtractValue(fn->b, call, at++, "");
+    for (int k = 0; k < (t.grow ? 3 : 1); k++)
+      parts[k] = whole ? call : LLVMBuildExtractValue(fn->b, call, at++, "");
     cg_unflatten(cg_val(fn, v), t, parts);
     if (callee->returns_dims && !t.grow) at += t.rank;
   }

@@ -15,7 +15,12 @@
 #include <llvm-c/Orc.h>
 #include <llvm-c/TargetMachine.h>
 
-typedef enum CgKernels { CG_SCALAR, CG_SSE2, CG_AVX2, CG_AVX512 } CgKernels; // vector functions that may be called
+typedef enum CgKernels {
+  CG_SCALAR,
+  CG_SSE2,
+  CG_AVX2,
+  CG_AVX512
+} CgKernels; // vector functions that may be called
 
 typedef enum CgRuntime {
 #define RUNTIME(name, signature, kind) CG_##name,
@@ -41,11 +46,11 @@ typedef struct CgFunc {
   const IrFunc *ir;
   LLVMValueRef fn;
   LLVMTypeRef type;
-  LLVMValueRef entry;   // dp.NAME; NULL unless called from outside or by the runtime
-  bool can_fail;        // returns a status
-  bool recursive;       // part of a cycle of calls: checks the stack
-  bool needs_limit;     // recursive, or reaches what is
-  bool returns_dims;    // array results are followed by their sizes, for the entry
+  LLVMValueRef entry; // dp.NAME; NULL unless called from outside or by the runtime
+  bool can_fail;      // returns a status
+  bool recursive;     // part of a cycle of calls: checks the stack
+  bool needs_limit;   // recursive, or reaches what is
+  bool returns_dims;  // array results are followed by their sizes, for the entry
   bool has_entry;
   LLVMMetadataRef subprogram;
 } CgFunc;
@@ -78,11 +83,11 @@ typedef struct Cg {
   VEC(LLVMValueRef) kept; // vector functions: must outlive the module's clean-ups
   CgFunc *funcs;
   int n_funcs;
-  CgMap func_index;  // Name -> CgFunc
-  CgMap texts;       // characters -> constant
-  CgMap sites;       // (function, place, chain) -> dprt_site; (none, file, line) -> the line's text
-  CgMap variants;    // scalar kernel -> its vector variants, as the attribute's text
-  CgMap inlined;     // (callee, file) -> subprogram
+  CgMap func_index; // Name -> CgFunc
+  CgMap texts;      // characters -> constant
+  CgMap sites;      // (function, place, chain) -> dprt_site; (none, file, line) -> the line's text
+  CgMap variants;   // scalar kernel -> its vector variants, as the attribute's text
+  CgMap inlined;    // (callee, file) -> subprogram
 
   unsigned md_prof, md_scope, md_noalias, md_range;
   LLVMMetadataRef *di_files; // by file index
@@ -96,14 +101,14 @@ typedef struct Fn {
   CgFunc *info;
   LLVMBuilderRef b, allocas; // allocas: in the entry block
   LLVMValueRef ctx, limit;
-  CgVal *vals;               // by IrVal
-  LLVMBasicBlockRef fail;    // returns the status in fail_phi; NULL until needed
+  CgVal *vals;            // by IrVal
+  LLVMBasicBlockRef fail; // returns the status in fail_phi; NULL until needed
   LLVMValueRef fail_phi;
-  bool *reassoc;             // by IrVal: sums that may be taken in any order (fp.c)
-  int *buffer;               // by IrVal: which buffer an array lives in; -1: no array (alias.c)
+  bool *reassoc; // by IrVal: sums that may be taken in any order (fp.c)
+  int *buffer;   // by IrVal: which buffer an array lives in; -1: no array (alias.c)
   int n_buffers;
   LLVMValueRef *scope, *noalias; // by buffer: metadata
-  int *uses;                 // by IrVal
+  int *uses;                     // by IrVal
 } Fn;
 
 void cg_bug(Cg *cg, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -118,7 +123,7 @@ LLVMTypeRef cg_type(const Cg *cg, IrElem e);        // of a scalar
 LLVMTypeRef cg_memory_type(const Cg *cg, IrElem e); // of an element in memory
 LLVMValueRef cg_int(const Cg *cg, int64_t v);
 LLVMValueRef cg_i32(const Cg *cg, int32_t v);
-LLVMValueRef cg_text(Cg *cg, const char *s);        // a constant string; NULL gives a null pointer
+LLVMValueRef cg_text(Cg *cg, const char *s); // a constant string; NULL gives a null pointer
 LLVMValueRef cg_constant(Cg *cg, const char *name, LLVMValueRef init); // a private constant
 void *cg_map_get(const CgMap *m, uintptr_t a, uint64_t b, uint64_t c); // NULL if there is none
 void cg_map_put(Cg *cg, CgMap *m, uintptr_t a, uint64_t b, uint64_t c, void *v);
@@ -150,9 +155,9 @@ LLVMValueRef cg_alloca(Fn *fn, LLVMTypeRef type, uint64_t count, unsigned align)
 // ---- ops.c, math.c: scalars -------------------------------------------------------------------------------------
 void cg_emit_scalar(Fn *fn, const IrOp *op);
 LLVMValueRef cg_emit_kernel(Fn *fn, const IrOp *op, const LLVMValueRef *args);
-LLVMValueRef cg_fp(Fn *fn, LLVMValueRef v, bool reassoc); // adds the freedoms that the options grant
+LLVMValueRef cg_fp(Fn *fn, LLVMValueRef v, bool reassoc);        // adds the freedoms that the options grant
 LLVMValueRef cg_product(Fn *fn, LLVMValueRef x, LLVMValueRef y); // of sizes
-void cg_keep_kernels(Cg *cg);                             // once, at the end
+void cg_keep_kernels(Cg *cg);                                    // once, at the end
 
 // ---- fp.c, alias.c: what is known of a function before it is emitted ----------------------------------------------
 void cg_find_sums(Fn *fn, Arena *scratch);
@@ -178,7 +183,8 @@ void cg_loop_end(Fn *fn, CgLoop *l);
 // ---- errors.c: checks, sites, failure --------------------------------------------------------------------------
 void cg_emit_check(Fn *fn, const IrOp *op);
 LLVMValueRef cg_site(Cg *cg, const IrFunc *f, IrLoc loc);
-LLVMBasicBlockRef cg_cold_begin(Fn *fn, LLVMValueRef bad); // emit what fails; the block where all is well comes back
+LLVMBasicBlockRef cg_cold_begin(Fn *fn,
+                                LLVMValueRef bad); // emit what fails; the block where all is well comes back
 void cg_cold_end(Fn *fn, LLVMBasicBlockRef good, LLVMValueRef status);
 void cg_check_status(Fn *fn, LLVMValueRef status);
 void cg_likely(Fn *fn, LLVMValueRef branch, bool taken); // branch weights
@@ -191,7 +197,7 @@ void cg_emit_train(Fn *fn, const IrOp *op);
 void cg_declare_entry(Cg *cg, CgFunc *f);
 void cg_define_entry(Cg *cg, CgFunc *f);
 void cg_define_main(Cg *cg, const CgMain *main);
-LLVMValueRef cg_slot(Fn *fn, LLVMValueRef slots, int k);                    // its address
+LLVMValueRef cg_slot(Fn *fn, LLVMValueRef slots, int k); // its address
 LLVMValueRef cg_slot_load(Fn *fn, LLVMValueRef slots, int k, IrElem e);
 void cg_slot_store(Fn *fn, LLVMValueRef slots, int k, IrElem e, LLVMValueRef v);
 int cg_pack(Fn *fn, LLVMValueRef slots, int k, IrVal v); // value and sizes; returns the next slot

@@ -7,7 +7,12 @@
 
 #include <string.h>
 
-typedef enum Shoulder { SHOULDER_none, SHOULDER_scaled_log, SHOULDER_shifted_exp, SHOULDER_rooted_log } Shoulder;
+typedef enum Shoulder {
+  SHOULDER_none,
+  SHOULDER_scaled_log,
+  SHOULDER_shifted_exp,
+  SHOULDER_rooted_log
+} Shoulder;
 
 typedef struct Kernel {
   IrOpKind kind;
@@ -18,7 +23,8 @@ typedef struct Kernel {
 } Kernel;
 
 static const Kernel kernels[] = {
-#define KERNEL(KIND, name, args, fast, precise, shoulder) {IR_##KIND, name, args, fast, precise, SHOULDER_##shoulder},
+#define KERNEL(KIND, name, args, fast, precise, shoulder)                                                    \
+  {IR_##KIND, name, args, fast, precise, SHOULDER_##shoulder},
 #include "codegen/math.def"
 };
 
@@ -30,7 +36,8 @@ typedef struct Width {
 } Width;
 
 // With fused multiply-add (family finz) and without (cinz): each family is bit-equal within itself.
-static const Width fused[] = {{CG_AVX2, 2, "avx2128", "avx2128"}, {CG_AVX2, 4, "avx2", "avx2"}, {CG_AVX512, 8, "avx512f", "avx512f"}};
+static const Width fused[] = {
+    {CG_AVX2, 2, "avx2128", "avx2128"}, {CG_AVX2, 4, "avx2", "avx2"}, {CG_AVX512, 8, "avx512f", "avx512f"}};
 static const Width plain[] = {{CG_SSE2, 2, "sse2", "sse2"}};
 
 static const Kernel *kernel_of(IrOpKind kind) {
@@ -40,15 +47,19 @@ static const Kernel *kernel_of(IrOpKind kind) {
 }
 
 static void pure(Cg *cg, LLVMValueRef f) {
-  for (const char **a = (const char *[]){"nounwind", "willreturn", "nosync", "nofree", "speculatable", NULL}; *a; a++)
+  for (const char **a = (const char *[]){"nounwind", "willreturn", "nosync", "nofree", "speculatable", NULL};
+       *a; a++)
     cg_fn_attr(cg, f, LLVMAttributeFunctionIndex, *a, 0);
   cg_fn_attr(cg, f, LLVMAttributeFunctionIndex, "memory", 0);
 }
 
-static LLVMTypeRef kernel_type(LLVMTypeRef t, int args) { return LLVMFunctionType(t, (LLVMTypeRef[]){t, t}, (unsigned)args, false); }
+static LLVMTypeRef kernel_type(LLVMTypeRef t, int args) {
+  return LLVMFunctionType(t, (LLVMTypeRef[]){t, t}, (unsigned)args, false);
+}
 
 // Declares the vector variants of a scalar kernel and names them in its attribute.
-static void declare_variants(Cg *cg, LLVMValueRef scalar, const Kernel *k, const char *accuracy, bool wide, const char *family) {
+static void declare_variants(Cg *cg, LLVMValueRef scalar, const Kernel *k, const char *accuracy, bool wide,
+                             const char *family) {
   bool f64 = LLVMGetReturnType(LLVMGlobalGetValueType(scalar)) == cg->f64;
   const Width *widths = wide ? fused : plain;
   int n = wide ? (int)(sizeof fused / sizeof *fused) : (int)(sizeof plain / sizeof *plain);
@@ -57,8 +68,8 @@ static void declare_variants(Cg *cg, LLVMValueRef scalar, const Kernel *k, const
   for (int i = 0; i < n; i++) {
     if (cg->kernels < widths[i].least) continue;
     int lanes = widths[i].lanes64 * (f64 ? 1 : 2);
-    const char *name = arena_printf(cg->arena, "Sleef_%s_%s%c%d_%s%s", family, k->name, f64 ? 'd' : 'f', lanes, accuracy,
-                                    f64 ? widths[i].suffix : widths[i].suffix32);
+    const char *name = arena_printf(cg->arena, "Sleef_%s_%s%c%d_%s%s", family, k->name, f64 ? 'd' : 'f',
+                                    lanes, accuracy, f64 ? widths[i].suffix : widths[i].suffix32);
     LLVMTypeRef t = LLVMVectorType(f64 ? cg->f64 : cg->f32, (unsigned)lanes);
     LLVMValueRef f = LLVMAddFunction(cg->mod, name, kernel_type(t, k->args));
     pure(cg, f);
@@ -74,8 +85,8 @@ static LLVMValueRef call_kernel(Fn *fn, const Kernel *k, LLVMTypeRef t, const LL
   const char *accuracy = cg->opt->precise_math ? k->precise : k->fast;
   bool wide = cg->kernels >= CG_AVX2;
   const char *family = wide ? "finz" : "cinz";
-  const char *name = arena_printf(cg->arena, "Sleef_%s_%s%c1_%s%s", family, k->name, t == cg->f64 ? 'd' : 'f', accuracy,
-                                  wide ? "purecfma" : "purec");
+  const char *name = arena_printf(cg->arena, "Sleef_%s_%s%c1_%s%s", family, k->name, t == cg->f64 ? 'd' : 'f',
+                                  accuracy, wide ? "purecfma" : "purec");
   LLVMValueRef f = LLVMGetNamedFunction(cg->mod, name);
   if (!f) {
     f = LLVMAddFunction(cg->mod, name, kernel_type(t, k->args));
@@ -85,7 +96,8 @@ static LLVMValueRef call_kernel(Fn *fn, const Kernel *k, LLVMTypeRef t, const LL
   LLVMValueRef call = cg_call(fn, LLVMGlobalGetValueType(f), f, args, k->args);
   const char *variants = cg_map_get(&cg->variants, (uintptr_t)f, 0, 0), *key = "vector-function-abi-variant";
   if (variants) {
-    LLVMAttributeRef a = LLVMCreateStringAttribute(cg->ctx, key, (unsigned)strlen(key), variants, (unsigned)strlen(variants));
+    LLVMAttributeRef a =
+        LLVMCreateStringAttribute(cg->ctx, key, (unsigned)strlen(key), variants, (unsigned)strlen(variants));
     LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex, a);
   }
   return call;
@@ -102,7 +114,9 @@ void cg_keep_kernels(Cg *cg) {
 
 // ---- shoulders: arguments near overflow that a kernel sends to infinity ----------------------------------------------
 
-static LLVMValueRef magnitude(Fn *fn, LLVMValueRef x) { return cg_intrinsic(fn, "llvm.fabs", LLVMTypeOf(x), &x, 1); }
+static LLVMValueRef magnitude(Fn *fn, LLVMValueRef x) {
+  return cg_intrinsic(fn, "llvm.fabs", LLVMTypeOf(x), &x, 1);
+}
 
 static LLVMValueRef beyond(Fn *fn, LLVMValueRef x, double limit) {
   return LLVMBuildFCmp(fn->b, LLVMRealOGT, x, LLVMConstReal(LLVMTypeOf(x), limit), "");
@@ -113,7 +127,8 @@ static LLVMValueRef scaled_log(Fn *fn, const Kernel *k, LLVMTypeRef t, LLVMValue
   LLVMValueRef big = beyond(fn, x, t == fn->cg->f64 ? 0x1p1000 : 0x1p100);
   LLVMValueRef y = LLVMBuildSelect(fn->b, big, LLVMBuildFMul(fn->b, x, LLVMConstReal(t, 0x1p-64), ""), x, "");
   LLVMValueRef r = call_kernel(fn, k, t, &y);
-  return LLVMBuildSelect(fn->b, big, LLVMBuildFAdd(fn->b, r, LLVMConstReal(t, 44.3614195558364998), ""), r, "");
+  return LLVMBuildSelect(fn->b, big, LLVMBuildFAdd(fn->b, r, LLVMConstReal(t, 44.3614195558364998), ""), r,
+                         "");
 }
 
 // sinh(x) = e^2 sinh(x - 2) and cosh likewise, where e^-x no longer counts; x - 2 is exact.
@@ -122,12 +137,14 @@ static LLVMValueRef shifted_exp(Fn *fn, const Kernel *k, LLVMTypeRef t, LLVMValu
   LLVMValueRef two = cg_intrinsic(fn, "llvm.copysign", t, (LLVMValueRef[]){LLVMConstReal(t, 2), x}, 2);
   LLVMValueRef y = LLVMBuildSelect(fn->b, big, LLVMBuildFSub(fn->b, x, two, ""), x, "");
   LLVMValueRef r = call_kernel(fn, k, t, &y);
-  return LLVMBuildSelect(fn->b, big, LLVMBuildFMul(fn->b, r, LLVMConstReal(t, 7.38905609893065023), ""), r, "");
+  return LLVMBuildSelect(fn->b, big, LLVMBuildFMul(fn->b, r, LLVMConstReal(t, 7.38905609893065023), ""), r,
+                         "");
 }
 
 // asinh(x) = 2 asinh(sqrt(x / 2)) and acosh likewise, where both are log(2 x).
 static LLVMValueRef rooted_log(Fn *fn, const Kernel *k, LLVMTypeRef t, LLVMValueRef x) {
-  LLVMValueRef size = magnitude(fn, x), big = beyond(fn, k->kind == IR_ACOSH ? x : size, t == fn->cg->f64 ? 0x1p500 : 0x1p60);
+  LLVMValueRef size = magnitude(fn, x),
+               big = beyond(fn, k->kind == IR_ACOSH ? x : size, t == fn->cg->f64 ? 0x1p500 : 0x1p60);
   LLVMValueRef half = LLVMBuildFMul(fn->b, size, LLVMConstReal(t, 0.5), "");
   LLVMValueRef root = cg_intrinsic(fn, "llvm.sqrt", t, &half, 1);
   if (k->kind == IR_ASINH) root = cg_intrinsic(fn, "llvm.copysign", t, (LLVMValueRef[]){root, x}, 2);

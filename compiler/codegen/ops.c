@@ -24,8 +24,10 @@ static LLVMValueRef float_min_max(Fn *fn, IrOpKind kind, LLVMValueRef a, LLVMVal
 static LLVMValueRef sign(Fn *fn, LLVMValueRef x) {
   LLVMTypeRef t = LLVMTypeOf(x);
   LLVMValueRef zero = LLVMConstReal(t, 0);
-  LLVMValueRef down = LLVMBuildSelect(fn->b, LLVMBuildFCmp(fn->b, LLVMRealOLT, x, zero, ""), LLVMConstReal(t, -1), x, "");
-  return LLVMBuildSelect(fn->b, LLVMBuildFCmp(fn->b, LLVMRealOGT, x, zero, ""), LLVMConstReal(t, 1), down, "");
+  LLVMValueRef down =
+      LLVMBuildSelect(fn->b, LLVMBuildFCmp(fn->b, LLVMRealOLT, x, zero, ""), LLVMConstReal(t, -1), x, "");
+  return LLVMBuildSelect(fn->b, LLVMBuildFCmp(fn->b, LLVMRealOGT, x, zero, ""), LLVMConstReal(t, 1), down,
+                         "");
 }
 
 // ---- integer division, rounded down ----------------------------------------------------------------------------------
@@ -100,7 +102,8 @@ static LLVMValueRef power_loop(Fn *fn, Build2 *mul, LLVMValueRef x0, LLVMValueRe
   LLVMValueRef zero = cg_int(cg, 0);
   LLVMBuildCondBr(fn->b, LLVMBuildICmp(fn->b, LLVMIntEQ, n0, zero, ""), done, loop);
   cg_place(fn, loop);
-  LLVMValueRef r = LLVMBuildPhi(fn->b, t, ""), x = LLVMBuildPhi(fn->b, t, ""), n = LLVMBuildPhi(fn->b, cg->i64, "");
+  LLVMValueRef r = LLVMBuildPhi(fn->b, t, ""), x = LLVMBuildPhi(fn->b, t, ""),
+               n = LLVMBuildPhi(fn->b, cg->i64, "");
   LLVMValueRef odd = LLVMBuildTrunc(fn->b, n, cg->i1, "");
   LLVMValueRef r1 = LLVMBuildSelect(fn->b, odd, mul(fn->b, r, x, ""), r, "");
   LLVMValueRef x1 = mul(fn->b, x, x, ""), n1 = LLVMBuildLShr(fn->b, n, cg_int(cg, 1), "");
@@ -135,7 +138,8 @@ static LLVMValueRef power_helper(Cg *cg, LLVMTypeRef t) {
   } else {
     // 1 and -1 are their own inverses; every other base has none but 0.
     r = power_loop(&fn, LLVMBuildMul, x, size, cg_int(cg, 1));
-    LLVMValueRef unit = LLVMBuildICmp(fn.b, LLVMIntULE, LLVMBuildAdd(fn.b, x, cg_int(cg, 1), ""), cg_int(cg, 2), "");
+    LLVMValueRef unit =
+        LLVMBuildICmp(fn.b, LLVMIntULE, LLVMBuildAdd(fn.b, x, cg_int(cg, 1), ""), cg_int(cg, 2), "");
     unit = LLVMBuildAnd(fn.b, unit, LLVMBuildICmp(fn.b, LLVMIntNE, x, cg_int(cg, 0), ""), "");
     LLVMValueRef keep = LLVMBuildOr(fn.b, unit, LLVMBuildNot(fn.b, negative, ""), "");
     r = LLVMBuildSelect(fn.b, keep, r, cg_int(cg, 0), "");
@@ -188,7 +192,8 @@ static LLVMValueRef arithmetic(Fn *fn, const IrOp *op, const LLVMValueRef *a, bo
   switch ((IrOpKind)op->kind) {
   case IR_ADD: return f ? cg_fp(fn, LLVMBuildFAdd(b, a[0], a[1], ""), sum) : LLVMBuildAdd(b, a[0], a[1], "");
   case IR_SUB: return f ? cg_fp(fn, LLVMBuildFSub(b, a[0], a[1], ""), sum) : LLVMBuildSub(b, a[0], a[1], "");
-  case IR_MUL: return f ? cg_fp(fn, LLVMBuildFMul(b, a[0], a[1], ""), false) : LLVMBuildMul(b, a[0], a[1], "");
+  case IR_MUL:
+    return f ? cg_fp(fn, LLVMBuildFMul(b, a[0], a[1], ""), false) : LLVMBuildMul(b, a[0], a[1], "");
   case IR_NEG: return f ? cg_fp(fn, LLVMBuildFNeg(b, a[0], ""), false) : LLVMBuildNeg(b, a[0], "");
   case IR_MIN:
   case IR_MAX:

@@ -72,7 +72,8 @@ static LLVMValueRef runs_at_all(Fn *fn, For *l) {
     if (s == 0) return LLVMConstInt(fn->cg->i1, 0, false);
     return LLVMBuildICmp(b, s > 0 ? LLVMIntSLT : LLVMIntSGT, l->lo, l->hi, "");
   }
-  LLVMValueRef up = LLVMBuildICmp(b, LLVMIntSLT, l->lo, l->hi, ""), down = LLVMBuildICmp(b, LLVMIntSGT, l->lo, l->hi, "");
+  LLVMValueRef up = LLVMBuildICmp(b, LLVMIntSLT, l->lo, l->hi, ""),
+               down = LLVMBuildICmp(b, LLVMIntSGT, l->lo, l->hi, "");
   up = LLVMBuildAnd(b, up, LLVMBuildICmp(b, LLVMIntSGT, l->step, zero, ""), "");
   return LLVMBuildOr(b, up, LLVMBuildAnd(b, down, LLVMBuildICmp(b, LLVMIntSLT, l->step, zero, ""), ""), "");
 }
@@ -81,7 +82,8 @@ static LLVMValueRef runs_at_all(Fn *fn, For *l) {
 static LLVMValueRef trip_count(Fn *fn, For *l) {
   LLVMBuilderRef b = fn->b;
   LLVMValueRef rising = LLVMBuildICmp(b, LLVMIntSGT, l->step, cg_int(fn->cg, 0), "");
-  LLVMValueRef distance = LLVMBuildSelect(b, rising, LLVMBuildSub(b, l->hi, l->lo, ""), LLVMBuildSub(b, l->lo, l->hi, ""), "");
+  LLVMValueRef distance =
+      LLVMBuildSelect(b, rising, LLVMBuildSub(b, l->hi, l->lo, ""), LLVMBuildSub(b, l->lo, l->hi, ""), "");
   LLVMValueRef stride = LLVMBuildSelect(b, rising, l->step, LLVMBuildNeg(b, l->step, ""), "");
   LLVMValueRef one = cg_int(fn->cg, 1);
   return LLVMBuildAdd(b, LLVMBuildUDiv(b, LLVMBuildSub(b, distance, one, ""), stride, ""), one, "");
@@ -115,7 +117,8 @@ static void for_latch(Fn *fn, For *l) {
   LLVMValueRef next = LLVMBuildNSWAdd(fn->b, l->i, l->step, ""), more;
   LLVMAddIncoming(l->i, &next, &latch, 1);
   if (l->unit) {
-    if (l->unit > 0 && LLVMIsAConstantInt(l->lo) && LLVMConstIntGetSExtValue(l->lo) >= 0) LLVMSetNUW(next, true);
+    if (l->unit > 0 && LLVMIsAConstantInt(l->lo) && LLVMConstIntGetSExtValue(l->lo) >= 0)
+      LLVMSetNUW(next, true);
     more = LLVMBuildICmp(fn->b, l->unit > 0 ? LLVMIntSLT : LLVMIntSGT, next, l->hi, "");
   } else {
     LLVMValueRef k = LLVMBuildAdd(fn->b, l->k, cg_int(fn->cg, 1), "");
@@ -176,7 +179,8 @@ static void emit_while(Fn *fn, const IrOp *op) {
 }
 
 static void emit_if(Fn *fn, const IrOp *op) {
-  LLVMBasicBlockRef start[2] = {cg_block(fn, "then"), cg_block(fn, "else")}, end[2], exit = cg_block(fn, "end");
+  LLVMBasicBlockRef start[2] = {cg_block(fn, "then"), cg_block(fn, "else")}, end[2],
+                    exit = cg_block(fn, "end");
   LLVMBuildCondBr(fn->b, cg_v(fn, op->args[0]), start[0], start[1]);
   for (int r = 0; r < 2; r++) {
     cg_place(fn, start[r]);

@@ -19,8 +19,8 @@ static void add_array(Fn *fn, IrVal v, LLVMValueRef spec) {
     LLVMValueRef n = t.grow ? cg_val(fn, v)->len : cg_v(fn, ir_dims(fn->ir, v)[i]), at = cg_int(cg, i);
     LLVMBuildStore(fn->b, n, LLVMBuildInBoundsGEP2(fn->b, cg->i64, sizes, &at, 1, ""));
   }
-  LLVMValueRef args[6] = {fn->ctx, cg_i32(cg, cg_runtime_elem((IrElem)t.elem)), cg_i32(cg, t.rank), cg_v(fn, v), sizes,
-                          spec};
+  LLVMValueRef args[6] = {
+      fn->ctx, cg_i32(cg, cg_runtime_elem((IrElem)t.elem)), cg_i32(cg, t.rank), cg_v(fn, v), sizes, spec};
   cg_call_runtime(fn, CG_dprt_text_array, args, 6);
 }
 

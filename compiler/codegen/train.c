@@ -26,25 +26,27 @@ typedef struct Shape { // what differs between the two
 #define SLOTS(type) ((int)(sizeof(type) / sizeof(dprt_slot)))
 
 static const Shape train_shape = {
-    .takes = {
+    .takes =
+        {
 #define OPTION(name, TYPE, def, train, minimize) [OPTION_##name] = train,
 #include "sema/train.def"
-    },
-    .at = {
-        [OPTION_optimizer] = SLOT(dprt_train_spec, optimizer),
-        [OPTION_epochs] = SLOT(dprt_train_spec, epochs),
-        [OPTION_batch] = SLOT(dprt_train_spec, batch),
-        [OPTION_accumulate] = SLOT(dprt_train_spec, accumulate),
-        [OPTION_shuffle] = SLOT(dprt_train_spec, shuffle),
-        [OPTION_seed] = SLOT(dprt_train_spec, seed),
-        [OPTION_clip] = SLOT(dprt_train_spec, clip),
-        [OPTION_validation] = SLOT(dprt_train_spec, validation),
-        [OPTION_patience] = SLOT(dprt_train_spec, patience),
-        [OPTION_min_delta] = SLOT(dprt_train_spec, min_delta),
-        [OPTION_history] = SLOT(dprt_train_spec, history_csv),
-        [OPTION_curve] = SLOT(dprt_train_spec, curve_svg),
-        [OPTION_progress] = SLOT(dprt_train_spec, progress),
-    },
+        },
+    .at =
+        {
+            [OPTION_optimizer] = SLOT(dprt_train_spec, optimizer),
+            [OPTION_epochs] = SLOT(dprt_train_spec, epochs),
+            [OPTION_batch] = SLOT(dprt_train_spec, batch),
+            [OPTION_accumulate] = SLOT(dprt_train_spec, accumulate),
+            [OPTION_shuffle] = SLOT(dprt_train_spec, shuffle),
+            [OPTION_seed] = SLOT(dprt_train_spec, seed),
+            [OPTION_clip] = SLOT(dprt_train_spec, clip),
+            [OPTION_validation] = SLOT(dprt_train_spec, validation),
+            [OPTION_patience] = SLOT(dprt_train_spec, patience),
+            [OPTION_min_delta] = SLOT(dprt_train_spec, min_delta),
+            [OPTION_history] = SLOT(dprt_train_spec, history_csv),
+            [OPTION_curve] = SLOT(dprt_train_spec, curve_svg),
+            [OPTION_progress] = SLOT(dprt_train_spec, progress),
+        },
     .grad = SLOT(dprt_train_spec, loss_and_grad),
     .loss = SLOT(dprt_train_spec, loss),
     .params = SLOT(dprt_train_spec, params),
@@ -58,17 +60,19 @@ static const Shape train_shape = {
 };
 
 static const Shape minimize_shape = {
-    .takes = {
+    .takes =
+        {
 #define OPTION(name, TYPE, def, train, minimize) [OPTION_##name] = minimize,
 #include "sema/train.def"
-    },
-    .at = {
-        [OPTION_optimizer] = SLOT(dprt_minimize_spec, optimizer),
-        [OPTION_until] = SLOT(dprt_minimize_spec, until),
-        [OPTION_steps] = SLOT(dprt_minimize_spec, steps),
-        [OPTION_record] = SLOT(dprt_minimize_spec, path),
-        [OPTION_progress] = SLOT(dprt_minimize_spec, progress),
-    },
+        },
+    .at =
+        {
+            [OPTION_optimizer] = SLOT(dprt_minimize_spec, optimizer),
+            [OPTION_until] = SLOT(dprt_minimize_spec, until),
+            [OPTION_steps] = SLOT(dprt_minimize_spec, steps),
+            [OPTION_record] = SLOT(dprt_minimize_spec, path),
+            [OPTION_progress] = SLOT(dprt_minimize_spec, progress),
+        },
     .grad = SLOT(dprt_minimize_spec, value_and_grad),
     .loss = -1,
     .params = SLOT(dprt_minimize_spec, params),
@@ -114,7 +118,9 @@ static LLVMValueRef leaf_count(Fn *fn, IrVal v) {
   return cg_count(fn, dims, t.rank);
 }
 
-static LLVMValueRef bytes(Fn *fn, LLVMValueRef count) { return cg_product(fn, count, cg_int(fn->cg, sizeof(double))); }
+static LLVMValueRef bytes(Fn *fn, LLVMValueRef count) {
+  return cg_product(fn, count, cg_int(fn->cg, sizeof(double)));
+}
 
 // The block with all parameters in it.
 static void gather_params(Call *c) {
@@ -156,7 +162,9 @@ static void scatter_params(Call *c) {
 
 // ---- the spec ----------------------------------------------------------------------------------------------------------
 
-static void put(Call *c, int slot, LLVMValueRef v) { LLVMBuildStore(c->fn->b, v, cg_slot(c->fn, c->spec, slot)); }
+static void put(Call *c, int slot, LLVMValueRef v) {
+  LLVMBuildStore(c->fn->b, v, cg_slot(c->fn, c->spec, slot));
+}
 
 static void put_entry(Call *c, int slot, Name name) {
   CgFunc *f = cg_func(c->fn->cg, name);
@@ -242,7 +250,8 @@ static void give_array(Report *r, int slot, const LLVMValueRef *sizes, int rank)
   Call *c = r->c;
   LLVMValueRef block = result_slot(c, slot, IR_STRING), none = LLVMBuildIsNull(c->fn->b, block, "");
   for (int d = 0; d < rank; d++) give(r, LLVMBuildSelect(c->fn->b, none, cg_int(c->fn->cg, 0), sizes[d], ""));
-  if (r->next >= c->op->n_results) cg_call_runtime(c->fn, CG_dprt_free, (LLVMValueRef[]){c->fn->ctx, block}, 2);
+  if (r->next >= c->op->n_results)
+    cg_call_runtime(c->fn, CG_dprt_free, (LLVMValueRef[]){c->fn->ctx, block}, 2);
   give(r, block);
 }
 
@@ -283,7 +292,8 @@ void cg_emit_train(Fn *fn, const IrOp *op) {
   put_data(&c);
   put_options(&c);
   LLVMValueRef site = cg_site(fn->cg, fn->ir, op->loc);
-  cg_check_status(fn, cg_call_runtime(fn, c.shape->call, (LLVMValueRef[]){fn->ctx, site, c.spec, c.block, c.out}, 5));
+  cg_check_status(
+      fn, cg_call_runtime(fn, c.shape->call, (LLVMValueRef[]){fn->ctx, site, c.spec, c.block, c.out}, 5));
   Report r = {&c, c.train->n_params};
   if (train)
     train_report(&r);

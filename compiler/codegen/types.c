@@ -14,8 +14,8 @@ void cg_types(Cg *cg) {
   cg->f64 = LLVMDoubleTypeInContext(c);
   cg->ptr = LLVMPointerTypeInContext(c, 0);
   // dprt_site: file, line, column, function, text, caller
-  cg->site = LLVMStructTypeInContext(
-      c, (LLVMTypeRef[]){cg->ptr, cg->i32, cg->i32, cg->ptr, cg->ptr, cg->ptr}, 6, false);
+  cg->site = LLVMStructTypeInContext(c, (LLVMTypeRef[]){cg->ptr, cg->i32, cg->i32, cg->ptr, cg->ptr, cg->ptr},
+                                     6, false);
   cg->md_prof = LLVMGetMDKindIDInContext(c, "prof", 4);
   cg->md_scope = LLVMGetMDKindIDInContext(c, "alias.scope", 11);
   cg->md_noalias = LLVMGetMDKindIDInContext(c, "noalias", 7);
@@ -35,7 +35,9 @@ LLVMTypeRef cg_type(const Cg *cg, IrElem e) {
 
 LLVMTypeRef cg_memory_type(const Cg *cg, IrElem e) { return e == IR_BOOL ? cg->i8 : cg_type(cg, e); }
 LLVMValueRef cg_int(const Cg *cg, int64_t v) { return LLVMConstInt(cg->i64, (unsigned long long)v, true); }
-LLVMValueRef cg_i32(const Cg *cg, int32_t v) { return LLVMConstInt(cg->i32, (unsigned long long)(int64_t)v, true); }
+LLVMValueRef cg_i32(const Cg *cg, int32_t v) {
+  return LLVMConstInt(cg->i32, (unsigned long long)(int64_t)v, true);
+}
 
 // ---- constants that are made once --------------------------------------------------------------------------------
 
@@ -97,11 +99,13 @@ void cg_fn_attr(const Cg *cg, LLVMValueRef fn, LLVMAttributeIndex at, const char
 void cg_never_negative(const Cg *cg, LLVMValueRef fn, LLVMAttributeIndex at) {
   unsigned kind = LLVMGetEnumAttributeKindForName("range", 5);
   uint64_t lower = 0, upper = (uint64_t)INT64_MAX + 1;
-  if (kind) LLVMAddAttributeAtIndex(fn, at, LLVMCreateConstantRangeAttribute(cg->ctx, kind, 64, &lower, &upper));
+  if (kind)
+    LLVMAddAttributeAtIndex(fn, at, LLVMCreateConstantRangeAttribute(cg->ctx, kind, 64, &lower, &upper));
 }
 
 void cg_fn_string_attr(const Cg *cg, LLVMValueRef fn, const char *name, const char *value) {
-  LLVMAttributeRef a = LLVMCreateStringAttribute(cg->ctx, name, (unsigned)strlen(name), value, (unsigned)strlen(value));
+  LLVMAttributeRef a =
+      LLVMCreateStringAttribute(cg->ctx, name, (unsigned)strlen(name), value, (unsigned)strlen(value));
   LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex, a);
 }
 

@@ -25,8 +25,8 @@ struct Jit {
   LLVMOrcLLJITRef lljit;
   const JitSymbol *symbols; // the host's, while the module is linked
   int n_symbols;
-  void *kernels;            // the math library's handle; NULL until needed
-  const char *missing;      // what is wrong with the first symbol that was not found
+  void *kernels;       // the math library's handle; NULL until needed
+  const char *missing; // what is wrong with the first symbol that was not found
 };
 
 static const JitSymbol runtime_symbols[] = {
@@ -56,25 +56,28 @@ static void *find_kernel(Jit *j, const char *name) {
   void *address = j->kernels ? dlsym(j->kernels, name) : NULL;
   if (!address && !j->missing)
     j->missing = j->kernels ? arena_printf(j->arena, "%s has no function `%s`", kernel_library, name)
-                            : arena_printf(j->arena, "the library of math functions, %s, cannot be loaded", kernel_library);
+                            : arena_printf(j->arena, "the library of math functions, %s, cannot be loaded",
+                                           kernel_library);
   return address;
 }
 
 static void *resolve(Jit *j, const char *name) {
   void *address = find_in(j->symbols, j->n_symbols, name);
-  if (!address) address = find_in(runtime_symbols, (int)(sizeof runtime_symbols / sizeof *runtime_symbols), name);
+  if (!address)
+    address = find_in(runtime_symbols, (int)(sizeof runtime_symbols / sizeof *runtime_symbols), name);
   if (address) return address;
   if (strncmp(name, "Sleef_", 6) == 0) return find_kernel(j, name);
   address = dlsym(RTLD_DEFAULT, name);
   if (!address && !j->missing)
-    j->missing = arena_printf(j->arena, "the extern function `%s` is not known: neither the host nor a library has it", name);
+    j->missing = arena_printf(
+        j->arena, "the extern function `%s` is not known: neither the host nor a library has it", name);
   return address;
 }
 
 // What the linker asks for when it meets a symbol that the module does not define.
-static LLVMErrorRef generate(LLVMOrcDefinitionGeneratorRef generator, void *user, LLVMOrcLookupStateRef *state,
-                             LLVMOrcLookupKind kind, LLVMOrcJITDylibRef dylib, LLVMOrcJITDylibLookupFlags flags,
-                             LLVMOrcCLookupSet set, size_t n) {
+static LLVMErrorRef generate(LLVMOrcDefinitionGeneratorRef generator, void *user,
+                             LLVMOrcLookupStateRef *state, LLVMOrcLookupKind kind, LLVMOrcJITDylibRef dylib,
+                             LLVMOrcJITDylibLookupFlags flags, LLVMOrcCLookupSet set, size_t n) {
   (void)generator, (void)state, (void)kind, (void)flags;
   Jit *j = user;
   LLVMOrcCSymbolMapPair *pairs = calloc(n ? n : 1, sizeof *pairs);
@@ -87,7 +90,8 @@ static LLVMErrorRef generate(LLVMOrcDefinitionGeneratorRef generator, void *user
     LLVMOrcRetainSymbolStringPoolEntry(set[i].Name);
     pairs[found].Name = set[i].Name;
     pairs[found].Sym.Address = (LLVMOrcExecutorAddress)(uintptr_t)address;
-    pairs[found].Sym.Flags.GenericFlags = LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable;
+    pairs[found].Sym.Flags.GenericFlags =
+        LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable;
     found++;
   }
   LLVMErrorRef error = found ? LLVMOrcJITDylibDefine(dylib, LLVMOrcAbsoluteSymbols(pairs, found)) : NULL;
