@@ -222,37 +222,37 @@ static bool has_active_result(const Planner *p, const IrOp *op) {
   return false;
 }
 
-static void needs_of_region(Planner *p, const IrRegion *r, RegionNeeds *n) {
-  for (int i = 0; i < r->ops.len; i++) {
-    const IrOp *op = r->ops.data[i];
-    if (!has_active_result(p, op)) continue;
-    for (int k = 0; k < op->n_args; k++)
-      if (is_active(&p->plan->act, op->args[k])) need_dims(p, n, op->args[k]);
-    for (int k = 0; k < op->n_results; k++)
-      if (is_active(&p->plan->act, ir_result(op, k))) need_dims(p, n, ir_result(op, k));
-    const OpPlan *op_plan = plan_of(p->plan, op);
-    if (op_plan) {
-      needs_of_region_op(p, n, op, op_plan);
-      if (op_plan->has_tape) vec_push(p->arena, &n->tapes, op);
-    } else if (rule_class((IrOpKind)op->kind) == RULE_SCALAR) {
-      needs_of_scalar(p, n, op);
-    } else {
-      needs_of_struct(p, n, op);
-    }
+static void needs_of_op(Planner *p, RegionNeeds *n, const IrOp *op) {
+  if (!has_active_result(p, op)) return;
+  for (int k = 0; k < op->n_args; k++)
+    if (is_active(&p->plan->act, op->args[k])) need_dims(p, n, op->args[k]);
+  for (int k = 0; k < op->n_results; k++)
+    if (is_active(&p->plan->act, ir_result(op, k))) need_dims(p, n, ir_result(op, k));
+  const OpPlan *op_plan = plan_of(p->plan, op);
+  if (op_plan) {
+    needs_of_region_op(p, n, op, op_plan);
+    if (op_plan->has_tape) vec_push(p->arena, &n->tapes, op);
+  } else if (rule_class((IrOpKind)op->kind) == RULE_SCALAR) {
+    needs_of_scalar(p, n, op);
+  } else {
+    needs_of_struct(p, n, op);
   }
+}
+
+static void needs_of_region(Planner *p, const IrRegion *r, RegionNeeds *n) {
+  for (int i = 0; i < r->ops.len; i++) needs_of_op(p, n, r->ops.data[i]);
   int first = r->owner && r->owner->kind == IR_FOR ? 1 : 0;
   for (int k = first; k < r->n_args; k++)
-    if (is_active(&p->plan->act, r->args[k]) ||
-        (r->n_yields && is_active(&p->plan->act, r->yields[k - first])))
+    if (is_active(&p->plan->act, r->args[k]) || (r->n_yields && is_active(&p->plan->act, r->yields[k - first])))
       need_dims(p, n, r->args[k]);
 }
 
 // ---- store or recompute ---------------------------------------------------------------------------------------------
 
 // Can the value be kept per iteration of the region's operation? Its sizes must be known before that operation starts.
-static double save_cost(const Planner *p, const IrRegion *r, IrVal v) {
+static double save_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, IrVal v) {
   IrType t = ir_type(p->f, v);
-  if (t.elem == IR_STRING || t.grow) return CUT_INFINITE;
+  if (t.elem == IR_STRING || t.grow || owner->fused) return CUT_INFINITE;
   if (t.rank == 0) return SAVE_COST;
   if (r->owner->kind == IR_BUILD || r->owner->kind == IR_IF || t.rank + 1 > IR_MAX_RANK) return CUT_INFINITE;
   for (int k = 0; k < t.rank; k++)
@@ -344,13 +344,13 @@ static void connect_argument(Cut *c, IrVal v, int node) {
     int again = mincut_node(c->graph);
     c->computed[v] = again + 1;
     mincut_edge(c->graph, CUT_SOURCE, again, 1.0);
-    mincut_edge(c->graph, again, node, save_cost(c->p, r, v));
+    mincut_edge(c->graph, again, node, save_cost(c->p, c->owner, r, v));
     IrVal yield = r->yields[index - 1];
     if (local_to(c->p, yield, r) && yield != v)
       mincut_edge(c->graph, needed_node(c, yield), again, CUT_INFINITE);
     return;
   }
-  mincut_edge(c->graph, CUT_SOURCE, node, save_cost(c->p, r, v));
+  mincut_edge(c->graph, CUT_SOURCE, node, save_cost(c->p, c->owner, r, v));
 }
 
 static void connect(Cut *c, IrVal v) {
@@ -360,7 +360,7 @@ static void connect(Cut *c, IrVal v) {
     connect_argument(c, v, node);
     return;
   }
-  mincut_edge(c->graph, computed_node(c, def), node, save_cost(c->p, c->r, v));
+  mincut_edge(c->graph, computed_node(c, def), node, save_cost(c->p, c->owner, c->r, v));
 }
 
 // ---- reading the answer ---------------------------------------------------------------------------------------------
@@ -443,7 +443,7 @@ static void keep_tape_sizes(Keep *k, const IrOp *op) {
   }
 }
 
-static void cut_region(Planner *p, OpPlan *owner, int which) {
+static bool cut_region(Planner *p, OpPlan *owner, int which) {
   const IrRegion *r = owner->op->regions[which];
   RegionPlan *plan = &owner->regions[which];
   RegionNeeds needs = {0};
@@ -462,13 +462,11 @@ static void cut_region(Planner *p, OpPlan *owner, int which) {
   for (int i = 0; i < needs.tapes.len; i++) {
     tape_nodes[i] = mincut_node(c.graph);
     mincut_edge(c.graph, tape_nodes[i], CUT_SINK, CUT_INFINITE);
-    mincut_edge(c.graph, computed_node(&c, needs.tapes.data[i]), tape_nodes[i],
-                save_tape_cost(p, r, needs.tapes.data[i]));
+    double cost = owner->fused ? CUT_INFINITE : save_tape_cost(p, r, needs.tapes.data[i]);
+    mincut_edge(c.graph, computed_node(&c, needs.tapes.data[i]), tape_nodes[i], cost);
   }
   while (c.work.len) connect(&c, vec_pop(&c.work));
-  if (mincut_solve(c.graph) >= CUT_INFINITE)
-    refuse(p, owner->op,
-           "what the reverse sweep needs from this loop or branch can neither be kept nor computed again");
+  if (mincut_solve(c.graph) >= CUT_INFINITE) return false;
 
   bool *is_saved = ARENA_ARRAY(p->arena, bool, n);
   for (int v = 1; v < n; v++) {
@@ -496,6 +494,7 @@ static void cut_region(Planner *p, OpPlan *owner, int which) {
     }
   }
   owner->has_tape |= plan->saved.len > 0 || plan->saved_tapes.len > 0;
+  return true;
 }
 
 // ---- the plan of one operation -----------------------------------------------------------------------------------------
@@ -523,6 +522,31 @@ static void plan_loop_order(Planner *p, OpPlan *plan) {
   }
 }
 
+// Are the adjoints of the operation's results known without its results? Then nothing the reverse sweep reads behind it
+// depends on them.
+static bool seeds_are_known(Planner *p, const IrOp *op) {
+  const IrRegion *r = op->parent;
+  bool *tainted = ARENA_ARRAY(p->arena, bool, p->f->vals.len);
+  for (int k = 0; k < op->n_results; k++) tainted[ir_result(op, k)] = true;
+  int at = 0;
+  while (r->ops.data[at] != op) at++;
+  for (int i = at + 1; i < r->ops.len; i++) {
+    const IrOp *next = r->ops.data[i];
+    IrVals reads = {0};
+    bool depends = false;
+    ir_free_values_op(p->arena, p->f, next, &reads);
+    for (int k = 0; k < reads.len; k++) depends |= tainted[reads.data[k]];
+    for (int k = 0; depends && k < next->n_results; k++) tainted[ir_result(next, k)] = true;
+    RegionNeeds needs = {0};
+    needs_of_op(p, &needs, next);
+    for (int k = 0; k < needs.vals.len; k++)
+      if (tainted[needs.vals.data[k]]) return false;
+    for (int k = 0; k < needs.tapes.len; k++)
+      if (depends) return false;
+  }
+  return true;
+}
+
 static void plan_op(Planner *p, const IrOp *op) {
   for (int i = 0; i < op->n_regions; i++) plan_region(p, op->regions[i]);
   if (!op->n_regions || !has_active_result(p, op)) return;
@@ -533,7 +557,14 @@ static void plan_op(Planner *p, const IrOp *op) {
   find_targets(p, plan);
   if (op->kind == IR_FOR) plan_loop_order(p, plan);
   if (op->kind == IR_WHILE) plan->invariant = ARENA_ARRAY(p->arena, bool, op->n_results);
-  for (int i = op->kind == IR_WHILE ? 1 : 0; i < op->n_regions; i++) cut_region(p, plan, i);
+  plan->fused = (op->kind == IR_BUILD || (op->kind == IR_FOR && plan->forward_order)) && seeds_are_known(p, op);
+  for (int i = op->kind == IR_WHILE ? 1 : 0; i < op->n_regions; i++) {
+    if (cut_region(p, plan, i)) continue;
+    bool was_fused = plan->fused;
+    plan->fused = false;
+    if (!was_fused || !cut_region(p, plan, i))
+      refuse(p, op, "what the reverse sweep needs from this loop or branch can neither be kept nor computed again");
+  }
   if (op->kind == IR_WHILE) plan->has_tape = true; // the number of iterations
   for (int i = 0; i < op->n_regions; i++) {
     plan->n_tape += plan->regions[i].saved.len;
@@ -543,8 +574,9 @@ static void plan_op(Planner *p, const IrOp *op) {
   p->plan->ops[op->result] = plan;
 }
 
+// From the end: whether the adjoints of an operation's results are known depends on what stands behind it.
 static void plan_region(Planner *p, const IrRegion *r) {
-  for (int i = 0; i < r->ops.len; i++) plan_op(p, r->ops.data[i]);
+  for (int i = r->ops.len - 1; i >= 0; i--) plan_op(p, r->ops.data[i]);
 }
 
 Plan *plan_reverse(Arena *scratch, const IrFunc *f, const bool *wrt) {

@@ -50,6 +50,8 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
   f = run(r, OPT_licm, f);
   f = run(r, OPT_checks, f);
   f = run(r, OPT_merge, f);
+  f = clean(r, f);
+  f = run(r, OPT_carried, f);
   return clean(r, f);
 }
 
