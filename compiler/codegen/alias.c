@@ -72,8 +72,9 @@ static LLVMMetadataRef unique_node(Cg *cg, LLVMMetadataRef domain) {
   return node;
 }
 
-static void make_scopes(Fn *fn, Arena *scratch) {
+static void make_scopes(Fn *fn) {
   Cg *cg = fn->cg;
+  Arena *scratch = cg->arena;
   int n = fn->n_buffers;
   fn->scope = ARENA_ARRAY(scratch, LLVMValueRef, n);
   fn->noalias = ARENA_ARRAY(scratch, LLVMValueRef, n);
@@ -90,7 +91,42 @@ static void make_scopes(Fn *fn, Arena *scratch) {
   }
 }
 
-void cg_find_buffers(Fn *fn, Arena *scratch) {
+// ---- what the memory pass must have left -------------------------------------------------------------------------
+
+typedef struct Ownership {
+  Fn *fn;
+  bool *borrowed; // by buffer: a parameter's that the caller keeps
+} Ownership;
+
+static IrWalk visit_writes(void *user, IrOp *op) {
+  Ownership *o = user;
+  bool writes = op->kind == IR_FREE || (ir_op_info[op->kind].flags & IR_U);
+  int buffer = writes ? o->fn->buffer[op->args[0]] : -1;
+  if (buffer >= 0 && o->borrowed[buffer])
+    cg_bug(o->fn->cg, "in `%s`, `%s` would write to an array that belongs to the caller", o->fn->ir->name,
+           ir_op_info[op->kind].text);
+  return IR_WALK_CONTINUE;
+}
+
+// Nothing writes to a borrowed parameter, and each array result is a block of its own.
+static void check_ownership(Fn *fn) {
+  const IrFunc *f = fn->ir;
+  Ownership o = {fn, ARENA_ARRAY(fn->cg->arena, bool, fn->n_buffers + 1)};
+  for (int i = 0; i < f->n_params; i++) {
+    int buffer = fn->buffer[f->body->args[i]];
+    if (buffer >= 0 && !f->params[i].moved) o.borrowed[buffer] = true;
+  }
+  ir_walk(f->body, visit_writes, &o);
+  for (int i = 0; i < f->n_results; i++) {
+    IrVal v = f->body->yields[i];
+    bool taken = fn->buffer[v] >= 0 && o.borrowed[fn->buffer[v]];
+    for (int k = 0; k < i && fn->buffer[v] >= 0; k++) taken |= f->body->yields[k] == v;
+    if (taken) cg_bug(fn->cg, "result %d of `%s` is an array that belongs to another", i, f->name);
+  }
+}
+
+void cg_find_buffers(Fn *fn) {
+  Arena *scratch = fn->cg->arena;
   int n = fn->ir->vals.len;
   Find u = {fn, ARENA_ARRAY(scratch, int, n)};
   for (int i = 0; i < n; i++) u.parent[i] = i;
@@ -104,8 +140,8 @@ void cg_find_buffers(Fn *fn, Arena *scratch) {
     if (!*k) *k = ++fn->n_buffers;
     fn->buffer[i] = *k - 1;
   }
-  if (fn->cg->opt->opt_level > 0 && fn->n_buffers > 1 && fn->n_buffers <= MAX_SCOPES)
-    make_scopes(fn, scratch);
+  if (fn->cg->opt->opt_level > 0 && fn->n_buffers > 1 && fn->n_buffers <= MAX_SCOPES) make_scopes(fn);
+  check_ownership(fn);
 }
 
 void cg_mark_access(Fn *fn, LLVMValueRef access, IrVal array) {

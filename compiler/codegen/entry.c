@@ -184,7 +184,9 @@ static bool copies_arguments(const IrFunc *f) {
   return false;
 }
 
-static void define_entry(Cg *cg, CgFunc *f, Arena *scratch) {
+void cg_define_entry(Cg *cg, CgFunc *f) {
+  if (!f->entry) return;
+  Arena *scratch = cg->arena;
   const IrFunc *ir = f->ir;
   CgFunc info = {
       .ir = ir, .fn = f->entry, .type = LLVMGlobalGetValueType(f->entry), .subprogram = f->subprogram};
@@ -224,16 +226,6 @@ void cg_declare_entry(Cg *cg, CgFunc *f) {
   }
   cg_fn_attr(cg, f->entry, 1, "nonnull", 0);
   cg_fn_attr(cg, f->entry, 2, "readonly", 0);
-}
-
-void cg_define_entry(Cg *cg, CgFunc *f) {
-  if (!f->entry) return;
-  Arena *scratch = arena_new(0);
-  if (scratch)
-    define_entry(cg, f, scratch);
-  else
-    cg_bug(cg, "out of memory");
-  arena_free(scratch);
 }
 
 // ---- main --------------------------------------------------------------------------------------------------------------

@@ -132,7 +132,8 @@ static IrWalk visit(void *user, IrOp *op) {
   return IR_WALK_CONTINUE;
 }
 
-void cg_find_sums(Fn *fn, Arena *scratch) {
+void cg_find_sums(Fn *fn) {
+  Arena *scratch = fn->cg->arena;
   int n = fn->ir->vals.len;
   fn->reassoc = ARENA_ARRAY(scratch, bool, n);
   if (fn->cg->opt->strict_fp) return;

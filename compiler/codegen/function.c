@@ -265,18 +265,14 @@ static void finish_fail_block(Fn *fn) {
 
 void cg_define(Cg *cg, CgFunc *f) {
   if (!f->ir->body) return;
-  Arena *scratch = arena_new(0);
-  if (!scratch) {
-    cg_bug(cg, "out of memory");
-    return;
-  }
+  Arena *scratch = cg->arena;
   int n_vals = f->ir->vals.len;
   Fn fn = {.cg = cg, .ir = f->ir, .info = f};
   fn.vals = ARENA_ARRAY(scratch, CgVal, n_vals);
   fn.uses = ARENA_ARRAY(scratch, int, n_vals);
   count_uses(f->ir->body, fn.uses);
-  cg_find_sums(&fn, scratch);
-  cg_find_buffers(&fn, scratch);
+  cg_find_sums(&fn);
+  cg_find_buffers(&fn);
 
   fn.b = LLVMCreateBuilderInContext(cg->ctx);
   fn.allocas = LLVMCreateBuilderInContext(cg->ctx);
@@ -296,7 +292,6 @@ void cg_define(Cg *cg, CgFunc *f) {
   finish_fail_block(&fn);
   LLVMDisposeBuilder(fn.allocas);
   LLVMDisposeBuilder(fn.b);
-  arena_free(scratch);
 }
 
 // After a bug was noted the function is still brought to its end; what is missing is poison.

@@ -160,8 +160,8 @@ LLVMValueRef cg_product(Fn *fn, LLVMValueRef x, LLVMValueRef y); // of sizes
 void cg_keep_kernels(Cg *cg);                                    // once, at the end
 
 // ---- fp.c, alias.c: what is known of a function before it is emitted ----------------------------------------------
-void cg_find_sums(Fn *fn, Arena *scratch);
-void cg_find_buffers(Fn *fn, Arena *scratch);
+void cg_find_sums(Fn *fn);
+void cg_find_buffers(Fn *fn);
 void cg_mark_access(Fn *fn, LLVMValueRef access, IrVal array); // a load or store of this array
 
 // ---- arrays.c, regions.c ------------------------------------------------------------------------------------------

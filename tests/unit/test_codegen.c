@@ -583,6 +583,23 @@ Test(effects, an_unknown_extern_is_refused) {
   arena_free(a);
 }
 
+static void refused(const char *text, const char *part) {
+  Arena *a = arena_new(0);
+  CgOptions opt = level(2);
+  const char *why = NULL;
+  cr_assert_null(cg_module(a, parse(a, text), &opt, NULL, &why));
+  cr_assert(strstr(why, part), "%s", why);
+  arena_free(a);
+}
+
+Test(errors, what_the_memory_pass_would_not_leave) {
+  refused("dp-ir 1\nfn @f(%n: int, %x: f64[%n], %v: f64) -> f64 sizes 1 export {\n  %0 = const int 0\n"
+          "  %y = set %x, %0, %v\n  %e = get %y, %0\n  return %e\n}\n",
+          "`set` would write to an array that belongs to the caller");
+  refused("dp-ir 1\nfn @f(%n: int, %x: f64[%n]) -> f64[_] sizes 1 export {\n  return %x\n}\n",
+          "result 0 of `f` is an array that belongs to another");
+}
+
 Test(effects, an_unknown_processor_is_refused) {
   Arena *a = arena_new(0);
   IrModule *m = parse(a, "dp-ir 1\nfn @f(%x: f64) -> f64 export {\n  return %x\n}\n");
