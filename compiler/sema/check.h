@@ -134,6 +134,7 @@ typedef enum Match { MATCH_OK, MATCH_TYPE, MATCH_SIZE } Match;
 typedef struct Mismatch {
   const Size *want, *got;
   int axis, rank;
+  Name name; // of a struct's size; NULL: an array's axis
 } Mismatch;
 Match type_match(const Type *want, const Type *got, Mismatch *out); // out may be NULL
 

@@ -20,7 +20,8 @@ static void report_range(Checker *c, Loc loc, const Axis *axis, const Size *inde
   if (size_is_const(index, &v) && v < 0)
     diag_help(c->d, g, "indices count from 0 up; the last is `a[n - 1]`");
   else
-    diag_help(c->d, g, "indices count from 0; the last is `%s - 1`", size_text(c->a, axis->size));
+    diag_help(c->d, g, "indices count from 0; the last is `%s`",
+              size_text(c->a, size_sub(c->a, axis->size, size_const(c->a, 1))));
 }
 
 static bool is_negative(const Size *s) {

@@ -23,7 +23,6 @@ static Expr *root_name(Expr *e) {
 
 static void report_immutable(Checker *c, const Expr *name, const Symbol *s, const char *doing) {
   Diag *g = diag_add(c->d, DIAG_IMMUTABLE, name->loc, "cannot %s `%s`: it does not change", doing, s->name);
-  bool loop = s->kind == SYM_LOCAL && s->used && s->loc.file && s->size && size_bare_symbol(s->size) == s;
   switch (s->kind) {
   case SYM_PARAM:
     diag_span(c->d, g, s->loc, "a parameter");
@@ -36,10 +35,10 @@ static void report_immutable(Checker *c, const Expr *name, const Symbol *s, cons
     break;
   case SYM_LOCAL:
     diag_span(c->d, g, s->loc, "declared here");
-    diag_help(c->d, g,
-              loop ? "declare `%s` with `var`; a loop's variable is set by the loop"
-                   : "declare `%s` with `var`",
-              s->name);
+    if (s->loop)
+      diag_help(c->d, g, "the loop sets it; copy it (`var k = %s`), or count in a `while` loop", s->name);
+    else
+      diag_help(c->d, g, "declare `%s` with `var`", s->name);
     break;
   case SYM_FN:
   case SYM_STRUCT:

@@ -67,7 +67,7 @@ static void check_option(Checker *c, const Arg *arg, bool train, Expr **out) {
 
 // The first n arguments by position; the rest by name. False after a report.
 static bool read_call(Checker *c, Expr *e, const char *const *what, int n, bool train, Expr **by_param) {
-  int given = 0;
+  int given = 0, errors = c->d->n_errors;
   bool ok = true;
   for (int i = 0; i < e->call.args.len; i++) {
     const Arg *arg = &e->call.args.data[i];
@@ -88,7 +88,7 @@ static bool read_call(Checker *c, Expr *e, const char *const *what, int n, bool 
     diag_add(c->d, DIAG_ARGS, e->loc, "`%s` needs %s", train ? "train" : "minimize", what[given]);
     return false;
   }
-  if (by_param[n + OPTION_optimizer]) return ok;
+  if (by_param[n + OPTION_optimizer] || c->d->n_errors > errors) return ok;
   Diag *g = diag_add(c->d, DIAG_OPTION, e->loc, "`%s` needs an optimizer", train ? "train" : "minimize");
   diag_help(c->d, g, train ? "for example `optimizer: adam(lr: 1e-3)`" : "for example `optimizer: lbfgs()`");
   return false;

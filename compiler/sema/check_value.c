@@ -199,7 +199,7 @@ Symbol *check_iter(Checker *c, Iter *it, Size **count) {
   if (it->over)
     t = it->over->kind == EXPR_RANGE ? check_iter_range(c, it, count) : check_iter_array(c, it, count);
   Symbol *s = symbol_new(c, SYM_LOCAL, it->name, it->name_loc, t);
-  s->used = true; // a loop that only counts is fine
+  s->loop = s->used = true; // a loop that only counts is fine
   if (t->kind == TYPE_INT) s->size = size_symbol(c->a, s);
   return it->symbol = s;
 }

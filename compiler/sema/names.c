@@ -50,7 +50,7 @@ void scope_push(Checker *c) {
 
 static void warn_unused(Checker *c, const Symbol *s) {
   if (s->kind != SYM_LOCAL || s->used || !s->name || s->name[0] == '_' || c->module->is_std) return;
-  if (s->type->kind == TYPE_ERROR) return;
+  if (c->d->n_errors) return; // what reads it may be what is wrong
   Diag *g = diag_add(c->d, DIAG_UNUSED, s->loc, "`%s` is never read", s->name);
   diag_help(c->d, g, "remove it, or name it `_%s` if that is meant", s->name);
 }

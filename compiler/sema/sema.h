@@ -1,7 +1,15 @@
 // Semantic analysis: modules as parsed -> modules whose nodes carry types, symbols and resolved calls.
 //
 // In: the main module and what it imports. Out: the same trees, annotated; all mistakes of the program in diags. When
-// there are no errors, lowering may rely on every annotation described in ast.h and here.
+// there are no errors, lowering may rely on every annotation described in ast.h and here:
+// - An int stands where a float is wanted (an operand, argument, element, field, branch, result) without a node of its
+//   own: lowering converts where the types differ. `inf`, `nan` and `pi` have become EXPR_FLOAT.
+// - Sizes that are not the same polynomial may still be equal: lowering checks them when the program runs.
+// - A name of an overloaded function that is used as a value means type->scheme->decl.
+// - `real` is TYPE_REAL within a generic function; float literals without context are of it there, else f64.
+// - A block-bodied lambda may `return`, as a function does. An adjoint's body returns a tuple of its value and a
+//   function of the result's derivative, which stands in the tuple and nowhere else.
+// - Functions of standard modules that nothing uses are not checked and have no annotations.
 #ifndef DP_SEMA_H
 #define DP_SEMA_H
 
@@ -14,7 +22,7 @@ typedef enum SymbolKind {
   SYM_FN,     // one or more functions (overloads, in standard modules)
   SYM_STRUCT,
   SYM_MODULE,
-  SYM_BUILTIN, // name only; sema/builtins.def
+  SYM_BUILTIN, // n_fns is its index in sema/builtins.def
 } SymbolKind;
 
 struct Symbol {
@@ -23,6 +31,7 @@ struct Symbol {
   Loc loc;
   Type *type;
   bool mutable_;       // var, inout parameter
+  bool loop;           // the variable of a for loop or comprehension
   bool used;           // for the unused warning
   Size *size;          // an immutable int: its value in terms of sizes
   FnDecl **fns;        // SYM_FN

@@ -7,7 +7,7 @@
 static Match match_sizes(Size *const *want, Size *const *got, int n, Mismatch *out) {
   for (int i = 0; i < n; i++) {
     if (size_compare(want[i], got[i]) != SIZE_DIFFERENT) continue;
-    if (out) *out = (Mismatch){want[i], got[i], i, n};
+    if (out) *out = (Mismatch){want[i], got[i], i, n, NULL};
     return MATCH_SIZE;
   }
   return MATCH_OK;
@@ -44,7 +44,9 @@ Match type_match(const Type *want, const Type *got, Mismatch *out) {
   case TYPE_GROW: return type_match(want->elem, got->elem, out);
   case TYPE_STRUCT:
     if (want->decl != got->decl) return MATCH_TYPE;
-    return match_sizes(want->sizes, got->sizes, want->decl->sizes.len, out);
+    m = match_sizes(want->sizes, got->sizes, want->decl->sizes.len, out);
+    if (m == MATCH_SIZE && out) out->name = want->decl->sizes.data[out->axis];
+    return m;
   case TYPE_TUPLE: return match_parts(want, got, out);
   case TYPE_FN:
     m = match_parts(want, got, out);
@@ -129,9 +131,11 @@ Type *unify_apply(Unifier *u, Type *t) {
 // ---- reporting ---------------------------------------------------------------------------------------------------
 
 static const char *axis_text(Checker *c, const Mismatch *m) {
-  static const char *const pairs[] = {"rows", "columns"};
-  if (m->rank == 1) return "elements";
-  return m->rank == 2 ? pairs[m->axis] : arena_printf(c->a, "along axis %d", m->axis);
+  int64_t n;
+  bool one = size_is_const(m->got, &n) && n == 1;
+  if (m->rank == 1) return one ? "element" : "elements";
+  if (m->rank == 2 && m->axis == 0) return one ? "row" : "rows";
+  return m->rank == 2 ? one ? "column" : "columns" : arena_printf(c->a, "along axis %d", m->axis);
 }
 
 typedef struct OpaqueSearch {
@@ -153,7 +157,11 @@ static void explain_size(Checker *c, Diag *g, const Size *s) {
 void report_sizes(Checker *c, Loc loc, const Mismatch *m, Type *want, Type *got, const char *what) {
   Diag *g = diag_add(c->d, DIAG_SIZE, loc, "sizes differ: %s needs `%s`, not `%s`", what,
                      type_text(c->a, want), type_text(c->a, got));
-  diag_label(c->d, g, "%s %s, not %s", size_text(c->a, m->got), axis_text(c, m), size_text(c->a, m->want));
+  const char *here = size_text(c->a, m->got), *there = size_text(c->a, m->want);
+  if (m->name)
+    diag_label(c->d, g, "%s is %s, not %s", m->name, here, there);
+  else
+    diag_label(c->d, g, "%s %s, not %s", here, axis_text(c, m), there);
   explain_size(c, g, m->want);
   explain_size(c, g, m->got);
 }
