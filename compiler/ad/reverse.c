@@ -260,9 +260,8 @@ IrFunc *ad_vjp(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags) {
       dims[d] = ir_mapped(&rv.map, ir_dims(f, y)[d]);
       known &= dims[d] != 0;
     }
-    IrLeaf leaf = {
-        .path = leaf_name(m, "_bar",
-                          f->result_leaves && f->result_leaves[k].path ? f->result_leaves[k].path : "y")};
+    const char *path = f->result_leaves ? f->result_leaves[k].path : NULL;
+    IrLeaf leaf = {.path = leaf_name(m, "_bar", path && *path ? path : "y")};
     // Sizes that are not parameters become parameters of their own, given with the adjoint.
     for (int d = 0; !known && d < f->results[k].rank; d++)
       if (!dims[d])

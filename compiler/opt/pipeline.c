@@ -44,6 +44,8 @@ static IrFunc *clean(Run *r, IrFunc *f) {
 static IrFunc *optimize(Run *r, IrFunc *f) {
   f = run(r, OPT_inline, f);
   f = clean(r, f);
+  f = run(r, OPT_counters, f);
+  f = clean(r, f);
   f = run(r, OPT_accumulate, f);
   f = run(r, OPT_fuse, f);
   f = clean(r, f);
