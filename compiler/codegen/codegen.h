@@ -3,7 +3,11 @@
 //
 // In: a verified module in which every array operation that uses up its operand finds it dead (opt/memory.c), no DCALL.
 // Out: machine code. Each exported function `f` becomes the symbol `dp.f` in the slot convention of dprt.h; a program's
-// main also becomes C's `main` when an executable is made.
+// main also becomes C's `main` when an executable is made. An object is linked with libdprt.a, -lsleef and -lm.
+//
+// In the slots of an exported function the size parameters do not appear: each is read off the first array that has it
+// among its sizes, and the other arrays with it are compared. One that no array has is an int slot, before all others.
+// Inout arrays (IrLeaf.moved) are copied on the way in. On failure everything allocated during the call is released.
 #ifndef DP_CODEGEN_H
 #define DP_CODEGEN_H
 

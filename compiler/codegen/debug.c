@@ -46,9 +46,11 @@ static LLVMMetadataRef subprogram(Cg *cg, const char *name, Loc loc) {
                                      true, line, LLVMDIFlagZero, cg->opt->opt_level > 0);
 }
 
-void cg_debug_function(Cg *cg, CgFunc *f) {
-  f->subprogram = subprogram(cg, f->ir->source_name ? f->ir->source_name : f->ir->name, f->ir->loc);
-  LLVMSetSubprogram(f->fn, f->subprogram);
+void cg_debug_function(Fn *fn) {
+  const IrFunc *f = fn->ir;
+  fn->info->subprogram = subprogram(fn->cg, f->source_name ? f->source_name : f->name, f->loc);
+  LLVMSetSubprogram(fn->info->fn, fn->info->subprogram);
+  cg_debug_at(fn, NULL);
 }
 
 // The scope of operations that came from an inlined callee: a subprogram of its name, in the file they stand in.

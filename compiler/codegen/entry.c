@@ -188,8 +188,7 @@ void cg_define_entry(Cg *cg, CgFunc *f) {
   if (!f->entry) return;
   Arena *scratch = cg->arena;
   const IrFunc *ir = f->ir;
-  CgFunc info = {
-      .ir = ir, .fn = f->entry, .type = LLVMGlobalGetValueType(f->entry), .subprogram = f->subprogram};
+  CgFunc info = {.ir = ir, .fn = f->entry, .type = LLVMGlobalGetValueType(f->entry)};
   Fn fn = {.cg = cg, .ir = ir, .info = &info, .b = LLVMCreateBuilderInContext(cg->ctx)};
   fn.vals = ARENA_ARRAY(scratch, CgVal, ir->vals.len);
   fn.ctx = LLVMGetParam(f->entry, 0);
@@ -200,6 +199,7 @@ void cg_define_entry(Cg *cg, CgFunc *f) {
   assign_slots(&e);
 
   cg_place(&fn, cg_block(&fn, "entry"));
+  if (cg->out->debug) cg_debug_function(&fn);
   bool releases = f->can_fail || copies_arguments(ir);
   LLVMValueRef mark = releases ? cg_call_runtime(&fn, CG_dprt_mark, &fn.ctx, 1) : cg_int(cg, INT64_MAX);
   for (int p = 0; p < ir->n_sizes; p++) bind_size(&e, p);

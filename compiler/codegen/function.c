@@ -280,10 +280,7 @@ void cg_define(Cg *cg, CgFunc *f) {
   cg_place(&fn, entry);
   LLVMPositionBuilderBefore(fn.allocas, LLVMBuildBr(fn.b, start));
   cg_place(&fn, start);
-  if (cg->out->debug) {
-    cg_debug_function(cg, f);
-    cg_debug_at(&fn, NULL);
-  }
+  if (cg->out->debug) cg_debug_function(&fn);
   bind_params(&fn);
   if (f->recursive) cg_check_stack(&fn);
   cg_region(&fn, f->ir->body);

@@ -206,7 +206,7 @@ int cg_runtime_elem(IrElem e);                           // dprt_elem
 
 // ---- debug.c -----------------------------------------------------------------------------------------------------
 void cg_debug_begin(Cg *cg);
-void cg_debug_function(Cg *cg, CgFunc *f);
+void cg_debug_function(Fn *fn);           // gives the function a subprogram, and goes to its line
 void cg_debug_at(Fn *fn, const IrOp *op); // op NULL: the function itself
 void cg_debug_end(Cg *cg);
 
