@@ -209,7 +209,9 @@ static void check_arg(Checker *c, Calling *k, int i) {
   Symbol *s = k->fn->params.data[i].symbol;
   if (k->sig->params[i]->kind == TYPE_INT && s && s->size)
     unify_put(&k->u, s, e->size ? e->size : fresh_opaque(c, e->loc, s->name), e->loc);
+  Type *real = k->u.real;
   unify_bind(&k->u, k->sig->params[i], e->type, e->loc);
+  if (is_default(k, i)) k->u.real = real; // a default follows `real`, it does not set it
 }
 
 enum { PASS_RIGID, PASS_FLEXIBLE, PASS_FN, PASSES };

@@ -133,7 +133,10 @@ Type *ensure_result(Checker *c, FnDecl *fn, Loc use) {
   FnInfo *info = (FnInfo *)signature_of(c, fn);
   if (!infers_result(fn) || info->inferred) return info->sig.result;
   if (info->inferring || c->infer_depth > MAX_INFER_DEPTH) {
-    Diag *g = diag_add(c->d, DIAG_RECURSIVE, use, "the result of `%s` depends on itself", fn->name);
+    Diag *g = diag_add(c->d, DIAG_RECURSIVE, use,
+                       info->inferring ? "the result of `%s` depends on itself"
+                                       : "the result of `%s` follows only through a long chain of functions",
+                       fn->name);
     diag_span(c->d, g, fn->name_loc, "declared without a result type");
     diag_help(c->d, g, "write the result type of `%s`: `-> f64 = ...`", fn->name);
     return c->error;

@@ -60,6 +60,10 @@ bool needs_arg_types(Checker *c, const Expr *e) {
       if (!e->lambda.params.data[i].type) return true;
     return false;
   }
+  if (e->kind == EXPR_NAME) { // of several variants the arguments' types choose
+    const Symbol *s = name_find(c, e->name.name);
+    return s && s->kind == SYM_FN && s->n_fns > 1;
+  }
   return is_deriv_call(c, e) && e->call.args.len && needs_arg_types(c, e->call.args.data[0].value);
 }
 
@@ -74,7 +78,12 @@ Body check_body(Checker *c, Expr *body, Type *want) {
   }
   scope_push(c);
   b.completes = check_stmts(c, &body->block.stmts);
-  if (body->block.value) b.value = check_any(c, body->block.value, want);
+  Expr *value = body->block.value;
+  if (value) b.value = check_any(c, value, b.completes ? want : NULL);
+  if (value && !b.completes) {
+    if (!c->module->is_std) diag_add(c->d, DIAG_UNREACHABLE, value->loc, "this is never reached");
+    b.value = NULL;
+  }
   scope_pop(c);
   body->type = b.value ? b.value : c->void_;
   return b;
@@ -261,22 +270,32 @@ Type *check_fn_value(Checker *c, Expr *e, Type *want, Type **args, int n_args, c
 
 // ---- calling a function value -------------------------------------------------------------------------------------------
 
+// Literals among the arguments of a derivative are floats.
+static Type *float_literals(Checker *c, Expr *e, Type *t) {
+  bool array = t->kind == TYPE_ARRAY && t->elem->kind == TYPE_INT;
+  if ((t->kind != TYPE_INT && !array) || e->kind == EXPR_NAME || !is_flexible(c, e)) return t;
+  if (!array) return default_float(c);
+  Type *hint = type_array(c, default_float(c), t->rank, t->dims);
+  return check_any(c, e, hint);
+}
+
 static Type **types_of_args(Checker *c, Expr *call, bool floats) {
   Type **types = ARENA_ARRAY(c->a, Type *, call->call.args.len + 1);
   for (int i = 0; i < call->call.args.len; i++) {
     Expr *v = call->call.args.data[i].value;
     if (!v || v->kind == EXPR_LAMBDA) continue;
     types[i] = check_any(c, v, floats ? default_float(c) : NULL);
-    if (floats && types[i]->kind == TYPE_INT && v->kind != EXPR_NAME) types[i] = default_float(c);
+    if (floats) types[i] = float_literals(c, v, types[i]);
   }
   return types;
 }
 
-static Type *check_callee(Checker *c, Expr *call) {
+static Type *check_callee(Checker *c, Expr *call, bool *args_known) {
   Expr *callee = call->call.callee;
   if (!needs_arg_types(c, callee))
     return callee->kind == EXPR_NAME ? check_any(c, callee, NULL)
                                      : check_fn_value(c, callee, NULL, NULL, -1, "a call");
+  *args_known = true;
   Type **types = types_of_args(c, call, callee->kind != EXPR_LAMBDA);
   return check_fn_value(c, callee, NULL, types, call->call.args.len, "a call");
 }
@@ -316,18 +335,19 @@ static Symbol *scheme_param(const Type *t, int i) {
   return fn && i < fn->params.len ? fn->params.data[i].symbol : NULL;
 }
 
-static void bind_value_arg(Checker *c, Unifier *u, const FnView *v, const Type *ft, Expr *e, int i) {
+static void bind_value_arg(Checker *c, Unifier *u, const FnView *v, const Type *ft, Expr *e, int i,
+                           bool known) {
   SizeSubst none = {0};
   Type *formal = v->params[i], *hint = formal;
   if (v->has_real) hint = type_subst(c->a, formal, &none, u->real ? u->real : default_float(c));
-  check_expr(c, e, hint);
+  if (!known || !e->type || e->kind == EXPR_TUPLE) check_expr(c, e, hint);
   Symbol *s = scheme_param(ft, i);
   if (formal->kind == TYPE_INT && s && s->size)
     unify_put(u, s, e->size ? e->size : fresh_opaque(c, e->loc, s->name), e->loc);
   unify_bind(u, formal, e->type, e->loc);
 }
 
-static void check_values(Checker *c, Expr *call, Unifier *u, const FnView *v, const Type *ft) {
+static void check_values(Checker *c, Expr *call, Unifier *u, const FnView *v, const Type *ft, bool known) {
   for (int pass = 0; pass < 3; pass++)
     for (int i = 0; i < v->n_params; i++) {
       Expr *e = call->call.args.data[i].value;
@@ -337,14 +357,15 @@ static void check_values(Checker *c, Expr *call, Unifier *u, const FnView *v, co
       if (turn == 2)
         check_fn_value(c, e, unify_apply(u, v->params[i]), NULL, -1, "this argument");
       else
-        bind_value_arg(c, u, v, ft, e, i);
+        bind_value_arg(c, u, v, ft, e, i, known);
     }
 }
 
 Type *call_value(Checker *c, Expr *e, Type *hint) {
   (void)hint;
   Expr *callee = e->call.callee;
-  Type *ft = callee->kind == EXPR_NAME ? NULL : check_callee(c, e);
+  bool known = false; // the arguments have been typed, for the lambda's parameters
+  Type *ft = callee->kind == EXPR_NAME ? NULL : check_callee(c, e, &known);
   if (!ft) { // a name: the local function that was found, whatever hides it
     Symbol *s = callee->name.symbol;
     s->used = true;
@@ -364,7 +385,7 @@ Type *call_value(Checker *c, Expr *e, Type *hint) {
   }
   Unifier u;
   unify_init(&u, c, v.vars, v.n_vars);
-  check_values(c, e, &u, &v, ft);
+  check_values(c, e, &u, &v, ft, known);
   for (int i = 0; i < v.n_params; i++) {
     Name name = fn_param_name(callee, i);
     if (v.params[i]->kind == TYPE_FN) continue;
