@@ -223,3 +223,5 @@ Test(golden, simplify_regions) { check_golden("simplify_regions", opt_simplify);
 Test(golden, simplify_arrays) { check_golden("simplify_arrays", opt_simplify); }
 Test(golden, cse) { check_golden("cse", opt_cse); }
 Test(golden, licm) { check_golden("licm", opt_licm); }
+Test(golden, checks) { check_golden("checks", opt_checks); }
+Test(golden, checks_leave) { check_golden("checks_leave", opt_checks); }
