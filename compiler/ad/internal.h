@@ -92,13 +92,14 @@ typedef struct OpPlan {
   bool has_tape;       // something is saved
   int n_tape;          // how many arrays the tape is
   bool forward_order;  // iterations commute: reversed in forward order
-  bool fused;          // the adjoints of its results are known before it runs: its reverse form computes everything again,
-                       // saves nothing, and takes the place of the forward loop or merges with it (opt/merge.c)
-  bool *invariant;     // by carried value: only accumulated, so its adjoint is the same in every iteration
-  IrVals outer;        // primal values from outside that the reverse form reads
-  IrVals targets;      // active values from outside that the reverse form contributes to
-  IrVals tape;         // while emitting: the tapes of the latest forward form, in the new function
-  IrVal trip;          // while emitting: number of iterations of the latest forward form (WHILE)
+  bool
+      fused; // the adjoints of its results are known before it runs: its reverse form computes everything again,
+             // saves nothing, and takes the place of the forward loop or merges with it (opt/merge.c)
+  bool *invariant; // by carried value: only accumulated, so its adjoint is the same in every iteration
+  IrVals outer;    // primal values from outside that the reverse form reads
+  IrVals targets;  // active values from outside that the reverse form contributes to
+  IrVals tape;     // while emitting: the tapes of the latest forward form, in the new function
+  IrVal trip;      // while emitting: number of iterations of the latest forward form (WHILE)
 } OpPlan;
 
 typedef struct Plan {

@@ -241,9 +241,10 @@ static void needs_of_op(Planner *p, RegionNeeds *n, const IrOp *op) {
 
 static void needs_of_region(Planner *p, const IrRegion *r, RegionNeeds *n) {
   for (int i = 0; i < r->ops.len; i++) needs_of_op(p, n, r->ops.data[i]);
-  int first = r->owner && r->owner->kind == IR_FOR ? 1 : 0;
-  for (int k = first; k < r->n_args; k++)
-    if (is_active(&p->plan->act, r->args[k]) || (r->n_yields && is_active(&p->plan->act, r->yields[k - first])))
+  bool loop = r->owner && (r->owner->kind == IR_FOR || r->owner->kind == IR_WHILE);
+  int first = loop && r->owner->kind == IR_FOR ? 1 : 0;
+  for (int k = first; loop && k < r->n_args; k++)
+    if (is_active(&p->plan->act, r->args[k]) || is_active(&p->plan->act, r->yields[k - first]))
       need_dims(p, n, r->args[k]);
 }
 
@@ -557,13 +558,15 @@ static void plan_op(Planner *p, const IrOp *op) {
   find_targets(p, plan);
   if (op->kind == IR_FOR) plan_loop_order(p, plan);
   if (op->kind == IR_WHILE) plan->invariant = ARENA_ARRAY(p->arena, bool, op->n_results);
-  plan->fused = (op->kind == IR_BUILD || (op->kind == IR_FOR && plan->forward_order)) && seeds_are_known(p, op);
+  plan->fused =
+      (op->kind == IR_BUILD || (op->kind == IR_FOR && plan->forward_order)) && seeds_are_known(p, op);
   for (int i = op->kind == IR_WHILE ? 1 : 0; i < op->n_regions; i++) {
     if (cut_region(p, plan, i)) continue;
     bool was_fused = plan->fused;
     plan->fused = false;
     if (!was_fused || !cut_region(p, plan, i))
-      refuse(p, op, "what the reverse sweep needs from this loop or branch can neither be kept nor computed again");
+      refuse(p, op,
+             "what the reverse sweep needs from this loop or branch can neither be kept nor computed again");
   }
   if (op->kind == IR_WHILE) plan->has_tape = true; // the number of iterations
   for (int i = 0; i < op->n_regions; i++) {

@@ -11,6 +11,7 @@ typedef struct Reverse {
   Plan *plan;
   IrMap map;   // primal values of f -> values of g, as visible where code is being emitted
   IrVal *adj;  // by value of f: its adjoint so far in g; 0: zero
+  bool again;  // operations are emitted once more: their effects are not repeated, checks included
   bool broken; // a primal value was asked for that the plan does not provide: a mistake of ours
 } Reverse;
 

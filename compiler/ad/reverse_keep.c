@@ -289,12 +289,34 @@ static void forward_if(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) 
   set_tapes(rv, plan, now, n, shapes.len);
 }
 
+static bool is_effect(const IrOp *op) { return op->n_results == 0 && (ir_op_info[op->kind].flags & IR_E); }
+
+static bool drop_effect(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
+  (void)user, (void)b, (void)map;
+  return is_effect(op);
+}
+
+static void clone_again(Reverse *rv, IrBuilder *b, const IrOp *op) {
+  if (is_effect(op)) return;
+  IrBuilder in[2];
+  IrOp *now = ir_open_like(b, &rv->map, op, in);
+  for (int k = 0; k < op->n_regions; k++) {
+    IrVal *yields = ARENA_ARRAY(rv->arena, IrVal, op->regions[k]->n_yields);
+    ir_rewrite_ops(&in[k], &rv->map, op->regions[k], yields, drop_effect, NULL);
+    ir_yield(&in[k], yields, op->regions[k]->n_yields);
+  }
+  ir_close_like(b, &rv->map, op, now);
+}
+
 void rev_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, bool with_tape) {
   if (rv->broken) return;
   b->loc = op->loc;
   OpPlan *plan = plan_of(rv->plan, op);
   if (!with_tape || !plan) {
-    ir_clone_op(b, &rv->map, op);
+    if (rv->again)
+      clone_again(rv, b, op);
+    else
+      ir_clone_op(b, &rv->map, op);
     return;
   }
   switch ((IrOpKind)op->kind) {
@@ -350,6 +372,9 @@ void rev_load_and_recompute(Reverse *rv, IrBuilder *b, const OpPlan *plan, int r
       at += plan_of(rv->plan, plan->regions[0].saved_tapes.data[k])->n_tape;
   }
   if (plan->has_tape) load_saved(rv, b, plan, rp, it, n, at);
+  bool before = rv->again;
+  rv->again = true;
   for (int i = 0; i < r->ops.len && !rv->broken; i++)
     if (rp->recompute[i]) rev_forward_op(rv, b, r->ops.data[i], rp->tape_again[i]);
+  rv->again = before;
 }

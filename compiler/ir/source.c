@@ -249,7 +249,8 @@ static bool inlinable(const Writer *w, const IrRegion *r, int at) {
                strlen(w->text[v]) < 60;
     if (next->n_regions || (ir_op_info[next->kind].flags & (IR_U | IR_E))) return false;
   }
-  return false;
+  return r->owner != NULL &&
+         (r->owner->kind == IR_FOR || r->owner->kind == IR_WHILE); // the new carried value
 }
 
 static void bind(Writer *w, IrVal v, const char *value, bool is_var) {
@@ -286,20 +287,52 @@ static void open_carried(Writer *w, const IrOp *op, int first_init, const IrRegi
   }
 }
 
+static bool mentions(const char *text, const char *name) {
+  size_t n = strlen(name);
+  for (const char *at = text; (at = strstr(at, name)); at += n) {
+    char before = at == text ? ' ' : at[-1], after = at[n];
+    bool part = before == '_' || after == '_' || (before >= '0' && before <= '9') ||
+                (after >= '0' && after <= '9') || ((before | 32) >= 'a' && (before | 32) <= 'z') ||
+                ((after | 32) >= 'a' && (after | 32) <= 'z') || (unsigned char)before >= 0x80 ||
+                (unsigned char)after >= 0x80;
+    if (!part) return true;
+  }
+  return false;
+}
+
+static void assign(Writer *w, const char *var, IrVal now) {
+  const IrOp *def = ir_val(w->f, now)->def;
+  bool sum = def && def->kind == IR_ADD && w->uses[now] == 1 && w->prec[now] == PREC_SUM;
+  if (sum && !strcmp(text_of(w, def->args[0]), var))
+    line(w, "%s += %s", var, text_of(w, def->args[1]));
+  else
+    line(w, "%s = %s", var, text_of(w, now));
+}
+
+// The carried variables take their new values: one after the other where no later one reads an earlier variable, else
+// all at once.
 static void close_carried(Writer *w, const IrOp *op, const IrRegion *body, int first_arg) {
   StrBuf left, right;
   sb_init(&left, w->arena);
   sb_init(&right, w->arena);
   int n = 0;
+  bool clash = false;
   for (int k = 0; k < op->n_results; k++) {
     const char *var = text_of(w, body->args[first_arg + k]), *now = text_of(w, body->yields[k]);
     if (!strcmp(var, now)) continue;
+    for (int j = k + 1; j < op->n_results; j++) clash |= mentions(text_of(w, body->yields[j]), var);
     sb_addf(&left, "%s%s", n ? ", " : "", var);
     sb_addf(&right, "%s%s", n ? ", " : "", now);
     n++;
   }
-  if (n == 1) line(w, "%s = %s", left.data, right.data);
-  if (n > 1) line(w, "(%s) = (%s)", left.data, right.data);
+  if (clash && n > 1) {
+    line(w, "(%s) = (%s)", left.data, right.data);
+    return;
+  }
+  for (int k = 0; k < op->n_results; k++) {
+    const char *var = text_of(w, body->args[first_arg + k]);
+    if (strcmp(var, text_of(w, body->yields[k]))) assign(w, var, body->yields[k]);
+  }
 }
 
 static void for_loop(Writer *w, const IrOp *op) {

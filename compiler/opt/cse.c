@@ -1,7 +1,7 @@
 // Common subexpressions. In: ordinary IR; out: the same with every pure operation computed once where an equal one stands
 // before it, in the same region or one around it. Arrays are values, so reading an element is pure as well. Loops, builds
-// and branches count as operations: equal operands and bodies that are equal up to the names inside. A check that passed
-// once passes again.
+// and branches count as operations: equal operands and bodies that are equal up to the names inside, where the earlier one
+// may do more. A check that passed once passes again.
 //
 // FILL, EMPTY and COPY stay as many as they are: sharing a fresh array between two that change it would cost a copy.
 // Calls stay too.
@@ -59,16 +59,14 @@ static uint64_t hash_head(const IrFunc *f, const IrOp *op) {
   return h;
 }
 
-// Of what may not be shared inside: false. What bodies use of the outside only counts when they are compared.
-static bool hash_body(const IrFunc *f, const IrRegion *r, uint64_t *h) {
-  *h = mix(*h, (uint64_t)r->ops.len);
+// Of what may not be shared inside: false. What stands in the bodies counts when they are compared.
+static bool sharable_body(const IrRegion *r) {
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
     bool pure = ir_op_info[op->kind].flags & (IR_P | IR_D);
     if (!pure && !is_check(op->kind) && op->kind != IR_FORMAT) return false;
-    *h = mix(*h, hash_head(f, op));
     for (int k = 0; k < op->n_regions; k++)
-      if (!hash_body(f, op->regions[k], h)) return false;
+      if (!sharable_body(op->regions[k])) return false;
   }
   return true;
 }
@@ -78,7 +76,7 @@ static bool hash_op(const IrFunc *f, const IrOp *op, uint64_t *out) {
   bool swaps = ir_op_info[op->kind].flags & IR_C;
   for (int i = 0; i < n_compared(op); i++) h = swaps ? h + mix(1, op->args[i]) : mix(h, op->args[i]);
   for (int k = 0; k < op->n_regions; k++)
-    if (!hash_body(f, op->regions[k], &h)) return false;
+    if (!sharable_body(op->regions[k])) return false;
   *out = h;
   return true;
 }
@@ -126,11 +124,15 @@ static bool same_results(Cse *c, const IrFunc *f, const IrOp *a, const IrOp *b) 
 
 static bool same_op(Cse *c, const IrFunc *f, const IrOp *a, const IrOp *b);
 
+// Each operation of b stands in a, in the same order. What a has beyond that, such as checks and what only they read,
+// does no harm: it was done once.
 static bool same_region(Cse *c, const IrFunc *f, const IrRegion *a, const IrRegion *b) {
-  if (a->n_args != b->n_args || a->ops.len != b->ops.len || a->n_yields != b->n_yields) return false;
+  if (a->n_args != b->n_args || a->ops.len < b->ops.len || a->n_yields != b->n_yields) return false;
   for (int i = 0; i < a->n_args; i++) rename_value(c, f, b->args[i], a->args[i]);
-  for (int i = 0; i < a->ops.len; i++)
-    if (!same_op(c, f, a->ops.data[i], b->ops.data[i])) return false;
+  for (int i = 0, j = 0; j < b->ops.len; i++) {
+    if (i == a->ops.len) return false;
+    if (same_op(c, f, a->ops.data[i], b->ops.data[j])) j++;
+  }
   return same_values(c, a->yields, b->yields, a->n_yields);
 }
 

@@ -1,5 +1,5 @@
-// Optimisation: sibling loops over the same range become one. In: two FOR loops of one region with the same bounds, neither
-// with effects, the second independent of what the first one results in, and both reading some common array. Out: one
+// Optimisation: sibling loops over the same range become one. In: two FOR loops of one region with the same bounds, at most
+// one of them with effects, the second independent of what the first one results in, and both reading some common array. Out: one
 // loop that carries the values of both. What was computed in both bodies is then computed once (cse): the value and the
 // gradient of a sum share their loop.
 //
@@ -58,13 +58,15 @@ static bool candidates(const Merge *m, const IrOp *a, const IrOp *b) {
   if (a->kind != IR_FOR || b->kind != IR_FOR) return false;
   for (int k = 0; k < 3; k++)
     if (!same_bound(m, a->args[k], b->args[k])) return false;
-  return !ir_op_has_effect(m->f->module, a) && !ir_op_has_effect(m->f->module, b) && reads_common_array(m, a, b);
+  bool both = ir_op_has_effect(m->f->module, a) && ir_op_has_effect(m->f->module, b);
+  return !both && reads_common_array(m, a, b);
 }
 
-// Which operations between the two go behind: those that depend on the first. None with an effect may overtake another.
+// Which operations between the two go behind: those that depend on the first. None with an effect may overtake another:
+// the first loop moves behind those that stay, the second one in front of those that go behind.
 static bool independent(const Merge *m, const IrRegion *r, Pair *p) {
   bool *tainted = ARENA_ARRAY(m->arena, bool, m->f->vals.len);
-  bool moved_effect = false;
+  bool moved_effect = ir_op_has_effect(m->f->module, r->ops.data[p->first]), behind = false;
   taint(r->ops.data[p->first], tainted);
   for (int i = p->first + 1; i < p->second; i++) {
     const IrOp *op = r->ops.data[i];
@@ -73,10 +75,12 @@ static bool independent(const Merge *m, const IrRegion *r, Pair *p) {
     if (p->after[i]) {
       taint(op, tainted);
       moved_effect |= effect;
+      behind |= effect;
     } else if (effect && moved_effect) {
       return false;
     }
   }
+  if (behind && ir_op_has_effect(m->f->module, r->ops.data[p->second])) return false;
   return !depends_on(m, r->ops.data[p->second], tainted);
 }
 
@@ -113,20 +117,23 @@ static void merge_loops(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *s
     for (int k = 0; k < loops[i]->n_results; k++) vals[at++] = ir_mapped(&m->map, loops[i]->args[3 + k]);
   IrBuilder in;
   b->loc = second->loc;
-  IrOp *now = ir_for(b, ir_mapped(&m->map, first->args[0]), ir_mapped(&m->map, first->args[1]), ir_mapped(&m->map, first->args[2]), vals, n, &in);
+  IrOp *now = ir_for(b, ir_mapped(&m->map, first->args[0]), ir_mapped(&m->map, first->args[1]),
+                     ir_mapped(&m->map, first->args[2]), vals, n, &in);
   now->attr = first->attr;
   at = 0;
   for (int i = 0; i < 2; i++) {
     const IrRegion *body = loops[i]->regions[0];
     ir_map_set(&m->map, body->args[0], in.region->args[0]);
-    for (int k = 0; k < loops[i]->n_results; k++) ir_map_set(&m->map, body->args[1 + k], in.region->args[1 + at + k]);
+    for (int k = 0; k < loops[i]->n_results; k++)
+      ir_map_set(&m->map, body->args[1 + k], in.region->args[1 + at + k]);
     rebuild_region(m, &in, body, vals + at);
     at += loops[i]->n_results;
   }
   ir_yield(&in, vals, n);
   at = 0;
   for (int i = 0; i < 2; i++)
-    for (int k = 0; k < loops[i]->n_results; k++) ir_map_set(&m->map, ir_result(loops[i], k), ir_result(now, at++));
+    for (int k = 0; k < loops[i]->n_results; k++)
+      ir_map_set(&m->map, ir_result(loops[i], k), ir_result(now, at++));
   m->changed = true;
 }
 
