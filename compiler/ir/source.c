@@ -532,13 +532,26 @@ static const char *format_text(Writer *w, const IrOp *op) {
   return sb.data;
 }
 
+// A branch that only checks: the source implies the checks.
+static bool only_checks(const IrOp *op) {
+  for (int k = 0; k < op->n_regions; k++)
+    for (int i = 0; i < op->regions[k]->ops.len; i++) {
+      const IrOp *in = op->regions[k]->ops.data[i];
+      bool check = in->kind == IR_CHECK_INDEX || in->kind == IR_CHECK_RANGE || in->kind == IR_CHECK_DIV;
+      if (in->n_regions ? !only_checks(in) : !check && !(ir_op_info[in->kind].flags & IR_P)) return false;
+    }
+  return op->n_results == 0;
+}
+
 static void statement(Writer *w, const IrOp *op) {
   Arena *a = w->arena;
   IrVal last = op->n_args ? op->args[op->n_args - 1] : 0;
   switch ((IrOpKind)op->kind) {
   case IR_FOR: for_loop(w, op); return;
   case IR_WHILE: while_loop(w, op); return;
-  case IR_IF: branch(w, op); return;
+  case IR_IF:
+    if (!only_checks(op)) branch(w, op);
+    return;
   case IR_BUILD: build(w, op); return;
   case IR_FILL: {
     const char *value =

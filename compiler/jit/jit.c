@@ -32,6 +32,9 @@ struct Jit {
 static const JitSymbol runtime_symbols[] = {
 #define RUNTIME(name, signature, kind) {#name, (void *)name},
 #include "codegen/runtime_symbols.def"
+#undef DPRT_EXTERN
+#define DPRT_EXTERN(name) {#name, (void *)name},
+#include "dp/dprt_extern.h"
 };
 
 static const char *error_text(Arena *a, LLVMErrorRef e) {

@@ -18,8 +18,10 @@ static bool equal(const Carried *c, IrVal x, IrVal y, int depth) {
   x = lead(c, x), y = lead(c, y);
   if (x == y) return true;
   const IrOp *a = ir_val(c->f, x)->def, *b = ir_val(c->f, y)->def;
-  if (!a || !b || depth == MAX_DEPTH || a->kind != b->kind || a->n_regions || a->n_args != b->n_args) return false;
-  if (!(ir_op_info[a->kind].flags & (IR_P | IR_D)) || a->n_results != 1 || a->attr.i != b->attr.i) return false;
+  if (!a || !b || depth == MAX_DEPTH || a->kind != b->kind || a->n_regions || a->n_args != b->n_args)
+    return false;
+  if (!(ir_op_info[a->kind].flags & (IR_P | IR_D)) || a->n_results != 1 || a->attr.i != b->attr.i)
+    return false;
   if (!ir_type_eq(ir_type(c->f, x), ir_type(c->f, y))) return false;
   for (int k = 0; k < a->n_args; k++)
     if (!equal(c, a->args[k], b->args[k], depth + 1)) return false;
@@ -35,7 +37,8 @@ static bool refine(Carried *c, const IrOp *loop, const IrRegion *body, int first
     if (first == arg) continue;
     int j = ir_val(c->f, first)->index - first_arg;
     if (equal(c, body->yields[k], body->yields[j], 0)) continue;
-    if (fresh_for == first && equal(c, body->yields[k], body->yields[ir_val(c->f, fresh)->index - first_arg], 0)) {
+    if (fresh_for == first &&
+        equal(c, body->yields[k], body->yields[ir_val(c->f, fresh)->index - first_arg], 0)) {
       c->leader[arg] = fresh;
     } else {
       c->leader[arg] = arg;
@@ -75,7 +78,8 @@ static void reset(Carried *c, const IrRegion *r) {
     const IrOp *op = r->ops.data[i];
     for (int k = 0; k < op->n_results; k++) c->leader[ir_result(op, k)] = ir_result(op, k);
     for (int k = 0; k < op->n_regions; k++) {
-      for (int j = 0; j < op->regions[k]->n_args; j++) c->leader[op->regions[k]->args[j]] = op->regions[k]->args[j];
+      for (int j = 0; j < op->regions[k]->n_args; j++)
+        c->leader[op->regions[k]->args[j]] = op->regions[k]->args[j];
       reset(c, op->regions[k]);
     }
   }
@@ -103,7 +107,8 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   for (int k = 0; k < op->n_results; k++) {
     int j = ir_val(c->f, lead(c, body->args[first_arg + k]))->index - first_arg;
     for (int i = 0; j != k && i < op->n_regions; i++)
-      ir_map_set(map, op->regions[i]->args[first_arg + k], ir_mapped(map, op->regions[i]->args[first_arg + j]));
+      ir_map_set(map, op->regions[i]->args[first_arg + k],
+                 ir_mapped(map, op->regions[i]->args[first_arg + j]));
   }
   for (int i = 0; i < op->n_regions; i++) {
     IrVal *yields = ARENA_ARRAY(b->func->arena, IrVal, op->regions[i]->n_yields);
@@ -112,7 +117,8 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
     now->regions[i]->n_yields = op->regions[i]->n_yields;
   }
   ir_close_like(b, map, op, now);
-  for (int k = 0; k < op->n_results; k++) ir_map_set(map, ir_result(op, k), ir_mapped(map, lead(c, ir_result(op, k))));
+  for (int k = 0; k < op->n_results; k++)
+    ir_map_set(map, ir_result(op, k), ir_mapped(map, lead(c, ir_result(op, k))));
   return true;
 }
 

@@ -42,14 +42,17 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   IrVal *by = ARENA_ARRAY(b->func->arena, IrVal, op->n_results);
   for (int k = 0; k < op->n_results; k++) {
     IrVal step = step_of(c, op, k);
-    if (step) by[k] = ir_is_const(c->f, step) ? ir_const_int(b, ir_val(c->f, step)->def->attr.i) : ir_mapped(map, step);
+    if (step)
+      by[k] =
+          ir_is_const(c->f, step) ? ir_const_int(b, ir_val(c->f, step)->def->attr.i) : ir_mapped(map, step);
   }
   IrOp *now = ir_open_like(b, map, op, &in);
   IrVal index = in.region->args[0], lo = now->args[0], hi = now->args[1], done = 0;
   int64_t first;
   for (int k = 0; k < op->n_results; k++) {
     if (!by[k]) continue;
-    if (!done) done = ir_is_const_int(b->func, lo, &first) && first == 0 ? index : ir_op2(&in, IR_SUB, index, lo);
+    if (!done)
+      done = ir_is_const_int(b->func, lo, &first) && first == 0 ? index : ir_op2(&in, IR_SUB, index, lo);
     ir_map_set(map, body->args[1 + k], ir_op2(&in, IR_ADD, now->args[3 + k], scaled(&in, done, by[k])));
   }
   IrVal *yields = ARENA_ARRAY(b->func->arena, IrVal, body->n_yields);

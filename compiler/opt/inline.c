@@ -63,7 +63,7 @@ static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
     ir_map_set(&inner, callee->body->args[k], ir_mapped(map, op->args[k]));
   IrVal *yields = ARENA_ARRAY(scratch, IrVal, callee->body->n_yields);
   int first = b->region->ops.len;
-  ir_clone_ops(b, &inner, callee->body, yields);
+  ir_rewrite_ops(b, &inner, callee->body, yields, inline_call, in);
   vec_push(m->arena, &m->chains, ((IrChain){op->loc.loc, callee->source_name, op->loc.chain}));
   relocate(m, b->region, first, (uint32_t)m->chains.len - 1);
   for (int k = 0; k < op->n_results; k++) ir_map_set(map, ir_result(op, k), yields[k]);

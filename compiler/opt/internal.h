@@ -4,7 +4,7 @@
 
 #include "opt/opt.h"
 
-int opt_region_size(const IrRegion *r);      // operations, nested ones included
-IrFunc *opt_inline_rules(IrFunc *f);         // as opt_inline, functions with a derivative rule too
+int opt_region_size(const IrRegion *r); // operations, nested ones included
+IrFunc *opt_inline_rules(IrFunc *f);    // as opt_inline, functions with a derivative rule too
 
 #endif

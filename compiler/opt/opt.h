@@ -13,9 +13,9 @@
 #undef PASS
 
 typedef struct OptOptions {
-  int level;                     // 0: only what must be (inline nothing, memory); 1..3
-  const char *stop_after;        // pass name, NULL: all
-  const bool *disabled;          // by pass (OptPass); NULL: none
+  int level;              // 0: only what must be (inline nothing, memory); 1..3
+  const char *stop_after; // pass name, NULL: all
+  const bool *disabled;   // by pass (OptPass); NULL: none
   void (*dump)(void *user, const char *pass, const IrFunc *f); // called after each pass, may be NULL
   void *user;
 } OptOptions;

@@ -51,10 +51,14 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
   f = clean(r, f);
   f = run(r, OPT_licm, f);
   f = run(r, OPT_checks, f);
-  f = run(r, OPT_merge, f);
-  f = clean(r, f);
-  f = run(r, OPT_carried, f);
-  return clean(r, f);
+  // Loops that merge share what they compute, which lets the loops inside them merge.
+  for (int level = 0; level < 3; level++) {
+    f = run(r, OPT_merge, f);
+    f = clean(r, f);
+    f = run(r, OPT_carried, f);
+    f = clean(r, f);
+  }
+  return f;
 }
 
 IrFunc *opt_function(IrFunc *f, const OptOptions *o) {

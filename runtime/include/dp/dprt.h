@@ -158,6 +158,21 @@ DPRT_API double dprt_rng_normal(int64_t key, int64_t counter);  // mean 0, devia
 DPRT_API int64_t dprt_rng_below(int64_t key, int64_t counter, int64_t n); // 0 <= v < n, unbiased enough for n < 2^53
 DPRT_API void dprt_rng_permutation(int64_t key, int64_t counter, int64_t n, int64_t *out); // Fisher-Yates; uses n counters
 
+// ---- gemm.c: the matrix product --------------------------------------------------------------------------------
+// c[m, n] = op(a)[m, k] op(b)[k, n], added to c when accumulate; op transposes where ta or tb says so: a then stands as
+// [k, m], b as [n, k]. Rows are lda, ldb and ldc elements apart; c overlaps neither input. The same bits on every machine:
+// each element is summed by fma in the order of k, except that one column or one row of dot products is summed in fixed
+// partial sums. Allocates nothing, cannot fail, and uses less than 128 KiB of stack.
+DPRT_API void dprt_gemm_f64(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, bool ta, const double *b,
+                            int64_t ldb, bool tb, double *c, int64_t ldc, bool accumulate);
+DPRT_API void dprt_gemm_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool ta, const float *b,
+                            int64_t ldb, bool tb, float *c, int64_t ldc, bool accumulate);
+// The same with at most these instructions: 0 any machine's, 1 AVX2 with FMA, 2 AVX-512. For tests.
+DPRT_API void dprt_gemm_f64_on(int32_t level, int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, bool ta,
+                               const double *b, int64_t ldb, bool tb, double *c, int64_t ldc, bool accumulate);
+DPRT_API void dprt_gemm_f32_on(int32_t level, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool ta,
+                               const float *b, int64_t ldb, bool tb, float *c, int64_t ldc, bool accumulate);
+
 // ---- plot.c, contour.c: SVG files, written whole or not at all ------------------------------------------------
 // Values that are not finite, or not positive on a logarithmic axis, leave gaps. names may be NULL: no legend.
 DPRT_API int32_t dprt_svg_lines(dprt_ctx *ctx, const char *path, const char *title, const char *xlabel, const char *ylabel,
@@ -170,7 +185,7 @@ DPRT_API int32_t dprt_svg_contour(dprt_ctx *ctx, const char *path, const char *t
                                   int64_t steps, const double *paths);
 
 // ---- functions called from dp in the slot convention (declared in stdlib/prelude.dp) ----------------------------
-#define DPRT_EXTERN(name) DPRT_API int32_t name(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out)
+#define DPRT_EXTERN(name) DPRT_API int32_t name(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out);
 #include "dprt_extern.h"
 
 #ifdef __cplusplus
