@@ -333,11 +333,22 @@ static bool place_fields(Checker *c, Expr *e, StructDecl *s, Expr **by_field) {
   return c->d->n_errors == errors;
 }
 
+static bool names_another(void *user, const Atom *atom) {
+  const Checker *c = user;
+  return atom->kind == ATOM_SYMBOL && (!c->frame || atom->symbol->owner != c->frame->owner);
+}
+
+// A hint may be the type of a parameter of what is called, whose names mean nothing here.
+static Size *hinted_size(Checker *c, const Type *hint, const StructDecl *s, int i) {
+  bool fits = hint && hint->kind == TYPE_STRUCT && hint->decl == s;
+  return fits && !size_any(hint->sizes[i], names_another, c) ? hint->sizes[i] : NULL;
+}
+
 static Type *struct_type_of(Checker *c, Expr *e, StructDecl *s, Unifier *u, const Type *hint) {
   Size **sizes = ARENA_ARRAY(c->a, Size *, s->sizes.len + 1);
   for (int i = 0; i < s->sizes.len; i++) {
     sizes[i] = unify_get(u, s->size_symbols[i]);
-    if (!sizes[i] && hint && hint->kind == TYPE_STRUCT && hint->decl == s) sizes[i] = hint->sizes[i];
+    if (!sizes[i]) sizes[i] = hinted_size(c, hint, s, i);
     if (sizes[i]) continue;
     Diag *g = diag_add(c->d, DIAG_SIZE_UNBOUND, e->strukt.name_loc,
                        "the size `%s` of `%s` does not follow from its fields", s->sizes.data[i], s->name);
