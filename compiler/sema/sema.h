@@ -16,10 +16,10 @@
 #include "sema/types.h"
 
 typedef enum SymbolKind {
-  SYM_LOCAL,  // let, var, loop variable, pattern
-  SYM_PARAM,  // of a function or lambda
-  SYM_SIZE,   // a size name bound by a parameter's type (an int value in the body)
-  SYM_FN,     // one or more functions (overloads, in standard modules)
+  SYM_LOCAL, // let, var, loop variable, pattern
+  SYM_PARAM, // of a function or lambda
+  SYM_SIZE,  // a size name bound by a parameter's type (an int value in the body)
+  SYM_FN,    // one or more functions (overloads, in standard modules)
   SYM_STRUCT,
   SYM_MODULE,
   SYM_BUILTIN, // n_fns is its index in sema/builtins.def
@@ -30,17 +30,17 @@ struct Symbol {
   Name name;
   Loc loc;
   Type *type;
-  bool mutable_;       // var, inout parameter
-  bool loop;           // the variable of a for loop or comprehension
-  bool used;           // for the unused warning
-  Size *size;          // an immutable int: its value in terms of sizes
-  FnDecl **fns;        // SYM_FN
+  bool mutable_; // var, inout parameter
+  bool loop;     // the variable of a for loop or comprehension
+  bool used;     // for the unused warning
+  Size *size;    // an immutable int: its value in terms of sizes
+  FnDecl **fns;  // SYM_FN
   int n_fns;
-  StructDecl *strukt;  // SYM_STRUCT
-  Module *module;      // SYM_MODULE
-  void *owner;         // LOCAL, PARAM, SIZE: the FnDecl or the lambda Expr it belongs to (captures cross it)
-  int id;              // unique in the program; lowering keys on it
-  Expr *fn_value;      // LOCAL of function type: `let g = grad(f)` stands for this expression
+  StructDecl *strukt; // SYM_STRUCT
+  Module *module;     // SYM_MODULE
+  void *owner;        // LOCAL, PARAM, SIZE: the FnDecl or the lambda Expr it belongs to (captures cross it)
+  int id;             // unique in the program; lowering keys on it
+  Expr *fn_value;     // LOCAL of function type: `let g = grad(f)` stands for this expression
 };
 
 // What a function promises. Sizes are bound by the first array size that is the bare name, left to right.
@@ -55,7 +55,13 @@ typedef struct Signature {
 } Signature;
 
 typedef enum DerivKind {
-  DERIV_GRAD, DERIV_VALUE_AND_GRAD, DERIV_JVP, DERIV_VJP, DERIV_JACOBIAN, DERIV_HESSIAN, DERIV_HVP,
+  DERIV_GRAD,
+  DERIV_VALUE_AND_GRAD,
+  DERIV_JVP,
+  DERIV_VJP,
+  DERIV_JACOBIAN,
+  DERIV_HESSIAN,
+  DERIV_HVP,
 } DerivKind;
 
 typedef enum DerivMode { MODE_AUTO, MODE_FORWARD, MODE_REVERSE } DerivMode;
@@ -72,8 +78,8 @@ typedef struct WrtPath { // m.layers.w: parameter 0, then field indices
 // TYPE_FN type; calling it is a CALL_VALUE whose callee is that Expr (or a name bound to it).
 typedef struct Deriv {
   DerivKind kind;
-  Expr *target;   // the function value that is differentiated
-  WrtPath *wrt;   // explicit or by default every parameter that holds floats
+  Expr *target; // the function value that is differentiated
+  WrtPath *wrt; // explicit or by default every parameter that holds floats
   int n_wrt;
   DerivMode mode;
 } Deriv;
@@ -92,7 +98,7 @@ typedef struct SemaHost { // where modules come from; every call returns NULL an
   void *user;
   const char *(*read)(void *user, Arena *a, const char *path, size_t *len, const char **why);
   const char *(*std_module)(void *user, const char *name, size_t *len); // NULL: no such standard module
-  const char *const *std_names; // NULL-terminated, for "did you mean"
+  const char *const *std_names;                                         // NULL-terminated, for "did you mean"
 } SemaHost;
 
 // Loads the main module, the prelude and all imports (relative to the importer), and checks everything.
@@ -104,6 +110,7 @@ Program *sema_program(Arena *a, Interner *names, Sources *sources, Diags *diags,
 FnDecl *sema_find_fn(const Program *p, Name name);
 // Checks an expression such as "grad(mse, wrt: m)" against the main module: for the embedding API and `dp grad --wrt`.
 Expr *sema_expr(Program *p, const char *text);
-const char *signature_text(Arena *a, const FnDecl *fn); // "fn mse(m: Linear[d], x: [n, d]f64, y: [n]f64) -> f64"
+const char *signature_text(Arena *a,
+                           const FnDecl *fn); // "fn mse(m: Linear[d], x: [n, d]f64, y: [n]f64) -> f64"
 
 #endif

@@ -14,11 +14,11 @@ typedef enum AtomKind {
 
 typedef struct Atom {
   AtomKind kind;
-  Symbol *symbol;  // SYMBOL
-  int id;          // OPAQUE: unique
-  Loc origin;      // OPAQUE: where it came from, for messages
+  Symbol *symbol;   // SYMBOL
+  int id;           // OPAQUE: unique
+  Loc origin;       // OPAQUE: where it came from, for messages
   const char *what; // OPAQUE: "the rows of the file", for messages
-  Size *num, *den; // DIV
+  Size *num, *den;  // DIV
 } Atom;
 
 typedef struct Term { // coef * product of atoms (sorted)
@@ -42,8 +42,12 @@ Size *size_sub(Arena *a, const Size *x, const Size *y);
 Size *size_mul(Arena *a, const Size *x, const Size *y);
 Size *size_div(Arena *a, const Size *x, const Size *y);
 bool size_is_const(const Size *s, int64_t *out);
-SizeOrder size_compare(const Size *x, const Size *y); // DIFFERENT only if they differ for every value of the atoms
-typedef struct SizeBinding { Symbol *symbol; Size *size; } SizeBinding;
+SizeOrder size_compare(const Size *x,
+                       const Size *y); // DIFFERENT only if they differ for every value of the atoms
+typedef struct SizeBinding {
+  Symbol *symbol;
+  Size *size;
+} SizeBinding;
 typedef VEC(SizeBinding) SizeSubst;
 Size *size_subst(Arena *a, const Size *s, const SizeSubst *subst);
 void size_print(const Size *s, StrBuf *out);
@@ -57,7 +61,7 @@ typedef enum TypeKind {
   TYPE_INT,
   TYPE_F32,
   TYPE_F64,
-  TYPE_REAL,  // f32 or f64, the same throughout one signature
+  TYPE_REAL, // f32 or f64, the same throughout one signature
   TYPE_STR,
   TYPE_ARRAY,
   TYPE_GROW,
@@ -76,17 +80,20 @@ struct Type {
   Type **parts;     // TUPLE, FN's parameters
   Name *names;      // TUPLE: names of the parts (derivatives by several parameters), else NULL
   int n_parts;
-  Type *result;     // FN
-  struct Signature *scheme; // FN: when the value is a declared function or a derivative of one: its size variables
+  Type *result; // FN
+  struct Signature
+      *scheme; // FN: when the value is a declared function or a derivative of one: its size variables
 };
 
 const char *type_text(Arena *a, const Type *t); // as the user would write it: "[n, m]f64"
 void type_print(const Type *t, StrBuf *out);
-bool type_equal(const Type *a, const Type *b);  // sizes that may be equal count as equal
-Type *type_subst(Arena *a, Type *t, const SizeSubst *subst, Type *real); // real: what TYPE_REAL becomes, NULL: stays
+bool type_equal(const Type *a, const Type *b); // sizes that may be equal count as equal
+Type *type_subst(Arena *a, Type *t, const SizeSubst *subst,
+                 Type *real);        // real: what TYPE_REAL becomes, NULL: stays
 bool type_is_float(const Type *t);   // f32, f64, real
 bool type_is_numeric(const Type *t); // int or float
-bool type_holds_floats(const Type *t); // differentiable by: a float, or an array, struct or tuple that holds one
+bool type_holds_floats(
+    const Type *t); // differentiable by: a float, or an array, struct or tuple that holds one
 
 // How many IR leaves a type flattens to, in order: a scalar or an array is one; a struct or tuple its parts; an array of
 // structs one array per field. Function types have none.
