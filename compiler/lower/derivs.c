@@ -148,6 +148,7 @@ static bool open_target(Gen *g, Target *t, Fn *of) {
   }
   t->inst = inst_of(g->l, of, g->real, args_fns(g, t->args.values, c.n));
   if (!t->inst) return false;
+  t->inst = rule_forward(g->l, t->inst);
   args_emit(g, t->inst, of, &t->args);
   t->mask = ARENA_ARRAY(g->arena, bool, t->inst->func->n_params);
   return true;

@@ -272,6 +272,7 @@ typedef enum RuleKind { // an instance made for another purpose than being calle
   RULE_TANGENT,
   RULE_LOSS,      // what a training loop calls
   RULE_LOSS_GRAD,
+  RULE_FORWARD,   // calls a function that has rules: differentiating it meets them
 } RuleKind;
 
 struct Inst {
@@ -290,7 +291,8 @@ struct Inst {
   ResultDim *result_dims; // of all result leaves, one after another
   int n_extra;
   RuleKind rule;
-  Inst *of;      // the function a rule is for; the loss
+  Inst *of;      // the function a rule is for, or that is called
+  Inst *forward; // of a function with rules
   FnDecl *decl;  // the rule
   Loc loc;
 };
@@ -430,6 +432,8 @@ Value *rule_result(Gen *g, Expr *e);        // of an adjoint rule's return
 void rules_attach(Lower *l, Inst *inst);    // opens the user's rules of inst's function
 void rule_params(Gen *g, int next);         // seeds from parameter `next` on
 bool rule_returns(const Inst *r, int k);
+Inst *rule_forward(Lower *l, Inst *inst);   // what to differentiate instead of inst: it calls inst; inst if it has no rules
+Value *forward_body(Gen *g);
 Value *lower_train(Gen *g, Expr *e, bool train);
 Value *loss_body(Gen *g); // of what the training loop calls
 typedef struct DerivOf { // a call and its derivative by marked parameters

@@ -136,6 +136,7 @@ static Value *body_value(Gen *g) {
   case RULE_TANGENT: return lower_body(g, inst->decl->body);
   case RULE_LOSS:
   case RULE_LOSS_GRAD: return loss_body(g);
+  case RULE_FORWARD: return forward_body(g);
   }
   switch (inst->fn->kind) {
   case FUNC_DECL: return inst->fn->decl->kind == FN_EXTERN ? extern_body(g) : lower_body(g, inst->fn->decl->body);

@@ -119,3 +119,29 @@ bool rule_returns(const Inst *r, int k) {
   bool own = r->rule == RULE_ADJOINT && k < type_leaf_count(value_type(r));
   return own || ir_is_float(r->results.data[k].type);
 }
+
+// ---- functions with rules, differentiated themselves -----------------------------------------------------------------------
+
+Inst *rule_forward(Lower *l, Inst *inst) {
+  if (!inst->func->has_rule) return inst;
+  if (inst->forward) return inst->forward;
+  Inst *f = ARENA_NEW(l->arena, Inst);
+  *f = (Inst){.fn = inst->fn, .fn_args = inst->fn_args, .real = inst->real, .rule = RULE_FORWARD, .of = inst};
+  f->call = inst->call;
+  f->loc = inst->loc;
+  inst_open(l, f, name_of(l, "%s.call", inst->func->name));
+  inst_results(l, f);
+  f->func->source_name = inst->func->source_name;
+  vec_push(l->arena, &l->insts, f);
+  return inst->forward = f;
+}
+
+Value *forward_body(Gen *g) {
+  CallArgs a;
+  args_init(g, &a, g->inst->call.n, g->inst->fn->name);
+  for (int i = 0; i < a.n; i++) {
+    a.values[i] = g->params[i];
+    a.types[i] = g->inst->call.types[i];
+  }
+  return call_emit(g, g->inst->of, g->fn, &a, NULL);
+}

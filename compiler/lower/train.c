@@ -244,6 +244,7 @@ Value *loss_body(Gen *g) {
   if (!d.inst) return value_none(g);
   if (g->rule == RULE_LOSS)
     return leaf_convert(g, call_emit(g, d.inst, g->fn, &d.args, NULL), IR_F64);
+  d.inst = rule_forward(g->l, d.inst);
   args_emit(g, d.inst, g->fn, &d.args);
   d.mask = ARENA_ARRAY(g->arena, bool, d.inst->func->n_params);
   int first = d.inst->n_size_params, n = d.inst->param_leaves[0].len, next;
