@@ -219,6 +219,12 @@ static Name leaf_name(IrModule *m, const char *base, const char *path) {
   return intern_cstr(m->names, arena_printf(m->arena, "%s%s", path, base));
 }
 
+static Name unique_name(const IrModule *m, const char *base) {
+  Name name = intern_cstr(m->names, base);
+  for (int i = 2; ir_func_find(m, name); i++) name = intern_cstr(m->names, arena_printf(m->arena, "%s%d", base, i));
+  return name;
+}
+
 static void finish(Reverse *rv, IrBuilder *b, const bool *wrt) {
   const IrFunc *f = rv->f;
   int n = 0;
@@ -248,7 +254,7 @@ IrFunc *ad_vjp(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags) {
   }
   Reverse rv = {.arena = scratch, .f = f, .plan = plan, .adj = ARENA_ARRAY(scratch, IrVal, f->vals.len)};
   rv.g = ir_func_like(f, &rv.map, scratch);
-  rv.g->name = intern_cstr(m->names, arena_printf(scratch, "%s.vjp", f->name));
+  rv.g->name = unique_name(m, arena_printf(scratch, "%s.vjp", f->name));
   rv.g->is_export = rv.g->has_rule = false;
   rv.g->adjoint_rule = rv.g->tangent_rule = NULL;
   for (int k = 0; k < f->n_results; k++) {
