@@ -175,6 +175,7 @@ static Type *check_member(Checker *c, Expr *e, const Symbol *module) {
   base->name.symbol = (Symbol *)module;
   base->type = c->void_;
   e->field.index = -1;
+  if (!module->module) return c->error;
   Symbol *s = module_find(c, module->module, e->field.name);
   if (s && s->kind != SYM_MODULE) {
     e->field.symbol = s;

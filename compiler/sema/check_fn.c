@@ -49,7 +49,7 @@ static void report_fn_result(Checker *c, Loc loc) {
 static void check_body_value(Checker *c, FnDecl *fn, Body b, Type *want) {
   Expr *e = fn->body->kind == EXPR_BLOCK && fn->body->block.value ? fn->body->block.value : fn->body;
   if (b.value && b.value->kind == TYPE_FN && c->frame->rule_of == NULL) {
-    report_fn_result(c, e->loc);
+    if (want->kind != TYPE_ERROR) report_fn_result(c, e->loc);
   } else if (b.value && want->kind == TYPE_VOID) {
     if (!fn->expr_body || b.value->kind == TYPE_VOID || b.value->kind == TYPE_ERROR) return;
     report_mismatch(c, DIAG_RETURN, e->loc, want, b.value, "this function");

@@ -316,12 +316,14 @@ static void report_missing_fields(Checker *c, const Expr *e, const StructDecl *s
 // Which value goes into which field; false after a report.
 static bool place_fields(Checker *c, Expr *e, StructDecl *s, Expr **by_field) {
   int errors = c->d->n_errors;
+  bool misnamed = false;
   for (int i = 0; i < e->strukt.fields.len; i++) {
     FieldInit *f = &e->strukt.fields.data[i];
     int at = field_index(s, f->name);
     if (at < 0) {
       check_any(c, f->value, NULL);
       report_unknown_field(c, s, f);
+      misnamed = true;
     } else if (by_field[at]) {
       check_any(c, f->value, NULL);
       diag_add(c->d, DIAG_FIELDS, f->name_loc, "the field `%s` is given twice", f->name);
@@ -329,7 +331,7 @@ static bool place_fields(Checker *c, Expr *e, StructDecl *s, Expr **by_field) {
       by_field[at] = f->value;
     }
   }
-  report_missing_fields(c, e, s, by_field);
+  if (!misnamed) report_missing_fields(c, e, s, by_field);
   return c->d->n_errors == errors;
 }
 

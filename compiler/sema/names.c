@@ -126,8 +126,9 @@ static void declare_fn(Checker *c, ModuleInfo *info, FnDecl *fn) {
   s->fns = fns;
 }
 
+// A module that could not be read is declared too, so that its uses are not mistakes of their own.
 static void declare_import(Checker *c, ModuleInfo *info, const Import *import) {
-  if (!import->module || !import->alias) return;
+  if (!import->alias) return;
   Symbol *before = map_get(&info->names, import->alias);
   if (before) {
     report_twice(c, import->alias, import->loc, before->loc);
@@ -236,6 +237,7 @@ StructDecl *struct_find(Checker *c, Name module, Name name, Loc loc) {
       report_unknown_name(c, module, loc);
       return NULL;
     }
+    if (!m->module) return NULL;
     s = module_find(c, m->module, name);
   } else {
     s = find_global(c, name);

@@ -38,7 +38,9 @@ static const Foreign declarations[] = {
     {"async", "dp has no asynchronous functions", "leave out `async`"},
 };
 
-// Words that begin a statement elsewhere, when a name, a bracket or a literal follows.
+// Words that begin a statement elsewhere, when a name, a bracket or a literal follows; those that declare a variable
+// come first.
+enum { N_DECLARING = 5 };
 static const Foreign statements[] = {
     {"const", "a variable is declared with `let` or `var`",
      "write `let x = ...`; what `let` binds does not change"},
@@ -81,24 +83,44 @@ bool is_type_name(const char *word) {
 
 static bool follows(const Parser *p, int n, TokenKind k) { return kind_ahead(p, n) == k && !ahead(p, n)->nl; }
 
-// `int x = 3`, `double x;`, `float[] x`.
+// `const x = 1`, `auto x = 1`, `mut x = 1`: words that declare elsewhere.
+static bool hint_declaring_word(Parser *p) {
+  const Foreign *f = FIND(statements, cur(p)->text);
+  if (!f || f - statements >= N_DECLARING || !follows(p, 1, TOK_NAME)) return false;
+  if (!follows(p, 2, TOK_EQ) && !follows(p, 2, TOK_COLON)) return false;
+  Diag *g = complain(p, DIAG_FOREIGN, here(p), "%s", f->message);
+  help(p, g, "%s", f->help);
+  g->replace = strstr(f->help, "var") ? "var" : "let";
+  advance(p);
+  return true;
+}
+
+// `int x = 3`, `double x;`.
 static bool hint_typed_variable(Parser *p) {
   const Token *name = ahead(p, 1);
   if (!follows(p, 1, TOK_NAME)) return false;
-  bool typed = is_type_name(cur(p)->text);
-  if (!typed && !follows(p, 2, TOK_EQ)) return false;
-  Diag *g = fail(p, DIAG_FOREIGN, loc_join(here(p), token_loc(p, name)),
-                 "a variable is declared with `let` or `var`");
+  bool typed = is_type_name(cur(p)->text), whole = follows(p, 2, TOK_EQ);
+  bool word = FIND(statements, cur(p)->text) || FIND(declarations, cur(p)->text);
+  if (!typed && (!whole || word)) return false;
+  Loc both = loc_join(here(p), token_loc(p, name));
+  static const char message[] = "a variable is declared with `let` or `var`";
+  Diag *g = whole ? complain(p, DIAG_FOREIGN, both, message) : fail(p, DIAG_FOREIGN, both, message);
   help(p, g, "write `var %s = ...`, or `let %s = ...` if it does not change", name->text, name->text);
-  return true;
+  if (whole) g->replace = arena_printf(p->arena, "var %s", name->text);
+  if (whole) advance(p);
+  return whole;
 }
 
 // `x: int = 3`, `x := 3`.
 static bool hint_unlet(Parser *p) {
   if (!follows(p, 1, TOK_COLON)) return false;
-  Diag *g = fail(p, DIAG_FOREIGN, here(p), "a variable is declared with `let` or `var`");
+  Diag *g = complain(p, DIAG_FOREIGN, here(p), "a variable is declared with `let` or `var`");
   help(p, g, "write `let %s = ...`, or `var` if it changes", cur(p)->text);
   return true;
+}
+
+bool hint_let(Parser *p) {
+  return at(p, TOK_NAME) && (hint_declaring_word(p) || hint_typed_variable(p) || hint_unlet(p));
 }
 
 bool hint_statement(Parser *p) {
@@ -115,7 +137,7 @@ bool hint_statement(Parser *p) {
     help(p, fail(p, DIAG_FOREIGN, here(p), "%s", f->message), "%s", f->help);
     return true;
   }
-  return hint_typed_variable(p) || hint_unlet(p);
+  return false;
 }
 
 bool hint_declaration(Parser *p) {

@@ -567,6 +567,21 @@ static void lex_token(Lexer *lx) {
   }
 }
 
+// One mistake per file: what is wrong is its encoding. Of what is no text at all, nothing is read.
+static void check_encoding(Lexer *lx) {
+  long bad = utf8_first_bad(lx->s, lx->len);
+  if (bad < 0) return;
+  bool wide = starts_with(lx, "\xFF\xFE") || starts_with(lx, "\xFE\xFF");
+  bool text = memchr(lx->s, '\0', lx->len) == NULL;
+  Diag *g = lex_error(lx, DIAG_UTF8, span(lx, (size_t)bad, (size_t)bad + 1),
+                      wide   ? "this file is UTF-16, and dp reads UTF-8"
+                      : text ? "this is not UTF-8"
+                             : "this is not a text file");
+  diag_label(lx->diags, g, "the byte 0x%02X", (unsigned char)lx->s[bad]);
+  if (text || wide) diag_help(lx->diags, g, "save the file in the encoding UTF-8");
+  if (wide || !text) lx->give_up = true;
+}
+
 void lex_file(Arena *a, Interner *names, const Sources *sources, int file, Diags *diags, Tokens *out) {
   const Source *src = sources_get(sources, loc_at(file, 0, 0));
   Lexer lx = {.arena = a,
@@ -579,8 +594,9 @@ void lex_file(Arena *a, Interner *names, const Sources *sources, int file, Diags
               .nl = true};
   sb_init(&lx.text, a);
   for (int i = 0; i < N_KEYWORDS; i++) lx.keywords[i] = intern_cstr(names, keywords[i].text);
+  check_encoding(&lx);
   if (starts_with(&lx, "\xEF\xBB\xBF")) lx.pos = 3;
-  for (;;) {
+  while (!lx.give_up) {
     skip_blank(&lx);
     if (at_end(&lx) && lx.holes.len) unterminated_string(&lx, lx.pos);
     if (at_end(&lx) || lx.give_up) break;

@@ -623,7 +623,8 @@ static Expr *parse_binary(Parser *p, int min) {
     if (at_new_line(p) && (op == BIN_SUB || op == BIN_MATMUL)) break;
     int prec = binary_op_precedence(op), outer;
     Loc op_loc = here(p);
-    if (prec == PREC_COMPARE && compared) {
+    bool chained = prec == PREC_COMPARE && compared;
+    if (chained) {
       Diag *g = complain(p, DIAG_SYNTAX, op_loc, "comparisons do not chain");
       diag_span(p->diags, g, token_loc(p, compared), "the first comparison");
       help(p, g, "join two of them with `and`: `a < b and b < c`");
@@ -633,6 +634,7 @@ static Expr *parse_binary(Parser *p, int min) {
     Expr *right = enter(p, &outer) ? parse_binary(p, prec + 1) : expr_error(p);
     leave(p, outer);
     left = binary_new(p, op, op_loc, left, right);
+    if (chained) left->kind = EXPR_ERROR;
   }
   return left;
 }

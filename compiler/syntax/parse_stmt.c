@@ -51,21 +51,17 @@ static Pattern *parse_bare_tuple(Parser *p, Pattern *first) {
   return t;
 }
 
-static void skip_mut(Parser *p, const Token *keyword) {
-  if (!at_word(p, "mut") || kind_ahead(p, 1) != TOK_NAME) return;
+static bool skip_mut(Parser *p, const Token *keyword) {
+  if (!at_word(p, "mut") || kind_ahead(p, 1) != TOK_NAME) return false;
   advance(p);
   Loc both = since(p, token_loc(p, keyword));
   Diag *g = complain(p, DIAG_FOREIGN, both, "a variable that changes is declared with `var`");
   help(p, g, "write `var`");
   g->replace = "var";
+  return true;
 }
 
-static Stmt *parse_let(Parser *p) {
-  Stmt *s = stmt_new(p, STMT_LET, here(p));
-  const Token *keyword = cur(p);
-  s->let.is_var = at(p, TOK_VAR);
-  advance(p);
-  skip_mut(p, keyword);
+static Stmt *parse_declared(Parser *p, Stmt *s) {
   s->let.pattern = parse_pattern(p);
   if (p->panic) {
     s->kind = STMT_ERROR;
@@ -85,6 +81,28 @@ static Stmt *parse_let(Parser *p) {
   return s;
 }
 
+static Stmt *parse_let(Parser *p) {
+  Stmt *s = stmt_new(p, STMT_LET, here(p));
+  const Token *keyword = cur(p);
+  s->let.is_var = at(p, TOK_VAR);
+  advance(p);
+  s->let.is_var |= skip_mut(p, keyword);
+  return parse_declared(p, s);
+}
+
+// `int x = 1`, `x := 1`: it is told, and x is a variable from here on.
+static Stmt *parse_foreign_let(Parser *p, Loc from) {
+  Stmt *s = stmt_new(p, STMT_LET, from);
+  s->let.is_var = true;
+  if (at(p, TOK_NAME) && kind_ahead(p, 1) == TOK_COLON && kind_ahead(p, 2) == TOK_EQ) {
+    s->let.pattern = parse_pattern(p);
+    p->pos += 2;
+    s->let.init = parse_expr(p);
+    return s;
+  }
+  return parse_declared(p, s);
+}
+
 // ---- assignments and expressions ------------------------------------------------------------------------------
 
 static bool assign_op_of(TokenKind k, AssignOp *op) {
@@ -98,7 +116,7 @@ static bool assign_op_of(TokenKind k, AssignOp *op) {
   }
 }
 
-static void check_target(Parser *p, const Expr *target, AssignOp op) {
+static void check_target(Parser *p, Expr *target, AssignOp op) {
   if (target->kind == EXPR_TUPLE && op == ASSIGN_SET) {
     for (int i = 0; i < target->tuple.elems.len; i++) check_target(p, target->tuple.elems.data[i], op);
     return;
@@ -110,6 +128,7 @@ static void check_target(Parser *p, const Expr *target, AssignOp op) {
   Diag *g = complain(p, DIAG_ASSIGN_TARGET, target->loc, "this cannot be assigned to");
   diag_label(p->diags, g, e->kind == EXPR_CALL ? "the result of a call" : "not a variable");
   help(p, g, "the left side is a variable, or a field, an element, a row or a slice of one");
+  target->kind = EXPR_ERROR;
 }
 
 static Stmt *parse_assign(Parser *p, Expr *target, AssignOp op, Loc from) {
@@ -130,6 +149,7 @@ static Stmt *parse_assign(Parser *p, Expr *target, AssignOp op, Loc from) {
 static Stmt *parse_expr_statement(Parser *p) {
   Loc from = here(p);
   AssignOp op;
+  if (hint_let(p)) return parse_foreign_let(p, from);
   Expr *e = hint_statement(p) ? expr_error(p) : parse_expr(p);
   if (!p->panic && assign_op_of(kind(p), &op)) return parse_assign(p, e, op, from);
   if (!p->panic && at(p, TOK_COMMA)) {
