@@ -78,7 +78,7 @@ static void find_stack(dprt_ctx *ctx, uintptr_t here) {
   }
   ctx->stack_low = (uintptr_t)base;
   ctx->stack_high = (uintptr_t)base + size;
-  uintptr_t reserve = STACK_RESERVE < size / 4 ? STACK_RESERVE : size / 4;
+  uintptr_t reserve = STACK_RESERVE < size / 2 ? STACK_RESERVE : size / 2;
   ctx->stack_limit = ctx->stack_low + reserve;
   if (here < ctx->stack_low || here >= ctx->stack_high) {
     ctx->stack_low = ctx->stack_high = 0; // look again next time
