@@ -66,7 +66,8 @@ Value *arith(Gen *g, BinaryOp op, Value *a, Value *b) {
   const Value *shape = a->kind == VALUE_PARTS ? a : b;
   Value *now = value_parts(g, shape->parts, shape->n_parts);
   for (int i = 0; i < shape->n_parts; i++)
-    now->parts[i] = arith(g, op, a->kind == VALUE_PARTS ? a->parts[i] : a, b->kind == VALUE_PARTS ? b->parts[i] : b);
+    now->parts[i] =
+        arith(g, op, a->kind == VALUE_PARTS ? a->parts[i] : a, b->kind == VALUE_PARTS ? b->parts[i] : b);
   return now;
 }
 
@@ -78,7 +79,8 @@ static Value *negate(Gen *g, Value *v) {
   }
   IrElem e = (IrElem)leaf_type(g, v).elem;
   int64_t c;
-  if (v->val && ir_is_const_int(g->f, v->val, &c) && c != INT64_MIN) return value_leaf(g, ir_const_int(&g->b, -c));
+  if (v->val && ir_is_const_int(g->f, v->val, &c) && c != INT64_MIN)
+    return value_leaf(g, ir_const_int(&g->b, -c));
   if (v->val && ir_is_const(g->f, v->val) && is_float_elem(e))
     return value_leaf(g, ir_const_float(&g->b, e, -ir_val(g->f, v->val)->def->attr.f));
   ScalarOp op = {.kind = SCALAR_OP, .op = IR_NEG, .arg = e, .result = e};
@@ -98,9 +100,15 @@ static Value *compare(Gen *g, BinaryOp bin, Value *a, Value *b) {
   switch (bin) {
   case BIN_EQ: op.op = IR_EQ; break;
   case BIN_NE: op.op = IR_NE; break;
-  case BIN_GT: op.kind = SCALAR_FLIP; op.op = IR_LT; break;
+  case BIN_GT:
+    op.kind = SCALAR_FLIP;
+    op.op = IR_LT;
+    break;
   case BIN_LT: op.op = IR_LT; break;
-  case BIN_GE: op.kind = SCALAR_FLIP; op.op = IR_LE; break;
+  case BIN_GE:
+    op.kind = SCALAR_FLIP;
+    op.op = IR_LE;
+    break;
   case BIN_LE:
   case BIN_ADD:
   case BIN_SUB:

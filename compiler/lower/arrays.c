@@ -143,7 +143,7 @@ Value *leaf_map(Gen *g, const ScalarOp *op, Value **args, int n) {
   bool scalar = true;
   for (int i = 0; i < n; i++) {
     now[i] = op->kind == SCALAR_CONVERT || (op->op == IR_POWI && i == 1) ? args[i]
-                                                                      : leaf_convert(g, args[i], op->arg);
+                                                                         : leaf_convert(g, args[i], op->arg);
     if (leaf_type(g, now[i]).rank) scalar = false;
   }
   if (!scalar) return map_of(g, op, now, n);
@@ -328,7 +328,8 @@ Value *coerce_elems(Gen *g, Value *v, const Type *to) {
 
 Value *coerce(Gen *g, Value *v, const Type *from, const Type *to, Name what) {
   Value *now = coerce_elems(g, v, to);
-  if (to->kind != TYPE_FN && to->kind != TYPE_VOID && to->kind != TYPE_ERROR) check_dims(g, now, from, to, what);
+  if (to->kind != TYPE_FN && to->kind != TYPE_VOID && to->kind != TYPE_ERROR)
+    check_dims(g, now, from, to, what);
   return now;
 }
 

@@ -122,7 +122,7 @@ Value *branch_end(Gen *g, Branch *br, Value *else_value, const Type *vt) {
   IrVal *now = ARENA_ARRAY(g->arena, IrVal, br->carry.len);
   for (int i = 0; i < br->carry.len; i++) {
     now[i] = result_of[i] < 0 ? br->before[i] : ir_result(br->op, result_of[i]);
-    value_name(g, value_leaf(g, now[i]), br->carry.data[i].symbol->name);
+    leaf_name(g, now[i], br->carry.data[i].symbol, br->carry.data[i].leaf);
   }
   carry_write(g, &br->carry, now);
   if (!br->type || n < br->leaves.len) return value_none(g);

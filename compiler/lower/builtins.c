@@ -12,7 +12,8 @@ static Value *elementwise(Gen *g, Expr *e, ScalarOp op) {
   for (int i = 1; i < n; i++) {
     int first = 0;
     while (first < i && leaf_type(g, args[first]).rank == 0) first++;
-    if (first < i) check_alike(g, args[first], arg(e, first)->type, args[i], arg(e, i)->type, expr_text(g, e));
+    if (first < i)
+      check_alike(g, args[first], arg(e, first)->type, args[i], arg(e, i)->type, expr_text(g, e));
   }
   return leaf_map(g, &op, args, n);
 }
@@ -121,7 +122,8 @@ static Value *push(Gen *g, Expr *e) {
   value_leaves(now, &lists, g->arena);
   IrVal *leaves = ARENA_ARRAY(g->arena, IrVal, lists.len);
   for (int k = 0; k < lists.len; k++)
-    leaves[k] = k < items.len ? ir_op2(&g->b, IR_PUSH, lists.data[k]->val, items.data[k]->val) : lists.data[k]->val;
+    leaves[k] =
+        k < items.len ? ir_op2(&g->b, IR_PUSH, lists.data[k]->val, items.data[k]->val) : lists.data[k]->val;
   int at = 0;
   place_write(g, &p, value_from(g, p.type, leaves, &at), NULL);
   return value_none(g);
@@ -175,7 +177,7 @@ static Value *int_division(Gen *g, Expr *e, IrOpKind k) {
 
 Value *lower_builtin(Gen *g, Expr *e) {
   switch ((Builtin)e->call.builtin) {
-#define MATH1(name, op)                                                                                                \
+#define MATH1(name, op)                                                                                      \
   case BUILTIN_##op: return math(g, e, IR_##op);
 #define MATH2(name, op) MATH1(name, op)
 #define BUILTIN(kind, name)

@@ -318,7 +318,8 @@ Value *lower_call(Gen *g, Expr *e) {
   switch (e->call.kind) {
   case CALL_BUILTIN: return lower_builtin(g, e);
   case CALL_FN:
-    return sized_like(g, e, call_function(g, e, fn_of_decl(g->l, e->call.fn), e->call.args_by_param, e->call.n_params));
+    return sized_like(
+        g, e, call_function(g, e, fn_of_decl(g->l, e->call.fn), e->call.args_by_param, e->call.n_params));
   case CALL_VALUE: {
     int n = e->call.args.len;
     Expr **args = ARENA_ARRAY(g->arena, Expr *, n);

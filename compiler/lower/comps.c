@@ -55,11 +55,11 @@ IrVal iter_count(Gen *g, IterPlan *p, const Size *size) {
 void iter_at(Gen *g, const IterPlan *p, IrVal index) {
   if (!p->over) {
     env_set(g, p->iter->symbol, value_leaf(g, index));
-    value_name(g, value_leaf(g, index), p->iter->name);
+    value_name(g, value_leaf(g, index), NULL, p->iter->name);
     return;
   }
   Value *x = array_element(g, p->over, &index, 1);
-  value_name(g, x, p->iter->name);
+  value_name(g, x, p->iter->symbol->type, p->iter->name);
   env_set(g, p->iter->symbol, x);
 }
 
@@ -84,7 +84,8 @@ void iter_bounds(Gen *g, IterPlan *p, IrVal out[3]) {
     out[0] = ir_op2(&g->b, IR_ADD, p->lo, ir_op2(&g->b, IR_MUL, steps, p->step));
   }
   int64_t lo;
-  out[1] = ir_is_const_int(g->f, p->lo, &lo) ? ir_const_int(&g->b, lo - 1) : ir_op2(&g->b, IR_SUB, p->lo, one);
+  out[1] =
+      ir_is_const_int(g->f, p->lo, &lo) ? ir_const_int(&g->b, lo - 1) : ir_op2(&g->b, IR_SUB, p->lo, one);
   out[2] = p->const_step ? ir_const_int(&g->b, -p->const_step) : ir_op1(&g->b, IR_NEG, p->step);
 }
 
@@ -102,7 +103,7 @@ IrVal loop_open(Gen *g, LoopGen *t, const IrVal bounds[3], const Carry *carry, I
   g->b = in;
   carry_write(g, carry, in.region->args + 1);
   for (int i = 0; i < carry->len; i++)
-    value_name(g, value_leaf(g, in.region->args[1 + i]), carry->data[i].symbol->name);
+    leaf_name(g, in.region->args[1 + i], carry->data[i].symbol, carry->data[i].leaf);
   for (int i = 0; i < n_extra; i++) extra[i] = in.region->args[1 + carry->len + i];
   return in.region->args[0];
 }
@@ -117,7 +118,7 @@ void loop_close(Gen *g, LoopGen *t, IrVal *extra) {
   IrVal *results = ARENA_ARRAY(g->arena, IrVal, n);
   for (int i = 0; i < n; i++) {
     results[i] = ir_result(t->op, i);
-    value_name(g, value_leaf(g, results[i]), t->carry->data[i].symbol->name);
+    leaf_name(g, results[i], t->carry->data[i].symbol, t->carry->data[i].leaf);
   }
   carry_write(g, t->carry, results);
   for (int i = 0; i < t->n_extra; i++) extra[i] = ir_result(t->op, n + i);

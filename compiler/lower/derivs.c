@@ -130,7 +130,7 @@ typedef struct Target {
   const Fn *fn; // the derivative
   Inst *inst;   // of what is differentiated
   CallArgs args;
-  bool *mask;   // by IR parameter of inst
+  bool *mask; // by IR parameter of inst
 } Target;
 
 typedef struct Range { // leaves of one wrt among the IR parameters
@@ -171,7 +171,8 @@ static Range wrt_range(Gen *g, const Target *t, int w) {
 
 static void mark_wrt(Gen *g, Target *t, int w) {
   Range r = wrt_range(g, t, w);
-  for (int k = 0; k < r.n; k++) t->mask[r.first + k] = ir_is_float(ir_type(g->f, t->args.ir.data[r.first + k]));
+  for (int k = 0; k < r.n; k++)
+    t->mask[r.first + k] = ir_is_float(ir_type(g->f, t->args.ir.data[r.first + k]));
 }
 
 static void mark_all(Gen *g, Target *t) {
@@ -219,7 +220,8 @@ static IrVal adjoint_of(const Target *t, const Dcall *d, int k) {
 
 static IrVal zero_like(Gen *g, IrVal v) { return zeros_like_value(g, value_leaf(g, v))->val; }
 
-static Value *wrt_tree(Gen *g, const Target *t, int w, IrVal (*get)(Gen *, const Target *, void *, int), void *user) {
+static Value *wrt_tree(Gen *g, const Target *t, int w, IrVal (*get)(Gen *, const Target *, void *, int),
+                       void *user) {
   Range r = wrt_range(g, t, w);
   IrVal *leaves = ARENA_ARRAY(g->arena, IrVal, r.n);
   for (int k = 0; k < r.n; k++) {
@@ -361,8 +363,13 @@ static Value *jvp(Gen *g) {
 // Sizes of the result that only a call tells are asked for, so that an adjoint of other sizes is an error.
 static void check_adjoint(Gen *g, Target *t, Value *ybar) {
   if (!t->inst->n_extra) return;
-  Value *y = call_emit(g, t->inst, g->fn->target, &(CallArgs){.values = t->args.values, .types = t->args.types,
-                       .ints = t->args.ints, .n = t->args.n, .what = t->args.what}, NULL);
+  Value *y = call_emit(g, t->inst, g->fn->target,
+                       &(CallArgs){.values = t->args.values,
+                                   .types = t->args.types,
+                                   .ints = t->args.ints,
+                                   .n = t->args.n,
+                                   .what = t->args.what},
+                       NULL);
   check_alike(g, y, NULL, ybar, NULL, name_of(g->l, "adjoint"));
 }
 
@@ -392,11 +399,11 @@ static Value *hvp(Gen *g) {
 
 typedef struct Jacobian {
   Target *t;
-  Range in;            // IR parameters
+  Range in; // IR parameters
   int n_out;
   const IrVal **out_dims; // per result leaf
-  IrVal *cells;        // [result leaf][input leaf]
-  int leaf;            // the one that is seeded
+  IrVal *cells;           // [result leaf][input leaf]
+  int leaf;               // the one that is seeded
 } Jacobian;
 
 static IrVal *cell(Jacobian *j, int out, int in) { return &j->cells[out * j->in.n + in]; }
@@ -411,7 +418,8 @@ static void init_cells(Gen *g, Jacobian *j) {
       if (a.rank) memcpy(dims, j->out_dims[o], sizeof *dims * a.rank);
       if (b.rank) memcpy(dims + a.rank, ir_dims(g->f, in_arg(j, i)), sizeof *dims * b.rank);
       if (a.rank + b.rank > IR_MAX_RANK) {
-        lower_fail(g->l, g->fn->loc, "this Jacobian has %d axes; at most %d are possible", a.rank + b.rank, IR_MAX_RANK);
+        lower_fail(g->l, g->fn->loc, "this Jacobian has %d axes; at most %d are possible", a.rank + b.rank,
+                   IR_MAX_RANK);
         return;
       }
       zero = zero_of(g, (IrElem)a.elem);

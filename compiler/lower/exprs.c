@@ -115,7 +115,8 @@ static void literal_put(Literal *t, int i, const ValueVec *leaves, Name what) {
   IrVal at = ir_const_int(&g->b, i);
   for (int k = 0; k < leaves->len && k < t->arrays.len; k++) {
     const IrVal *inner = leaf_dims(g, leaves->data[k]), *dims = ir_dims(g->f, t->arrays.data[k]);
-    for (int j = 0; i > 0 && j < leaf_type(g, leaves->data[k]).rank; j++) check_same(g, inner[j], dims[1 + j], what);
+    for (int j = 0; i > 0 && j < leaf_type(g, leaves->data[k]).rank; j++)
+      check_same(g, inner[j], dims[1 + j], what);
     t->arrays.data[k] = set_block(g, t->arrays.data[k], &at, 1, leaves->data[k]);
   }
 }
@@ -191,12 +192,16 @@ static void template_value(Gen *g, Template *t, Value *v, const Type *type, cons
   if (v->kind == VALUE_FN) return template_text(t, "function");
   const Type *base = type_base(type);
   bool is_struct = base->kind == TYPE_STRUCT;
-  if (is_struct) template_text(t, arena_printf(g->arena, "%s { ", base->decl->name));
-  else sb_addc(&t->text, '(');
+  if (is_struct)
+    template_text(t, arena_printf(g->arena, "%s { ", base->decl->name));
+  else
+    sb_addc(&t->text, '(');
   for (int i = 0; i < v->n_parts; i++) {
     if (i) sb_add(&t->text, ", ");
-    if (is_struct) sb_addf(&t->text, "%s: ", base->decl->fields.data[i].name);
-    else if (base->names && base->names[i]) sb_addf(&t->text, "%s: ", base->names[i]);
+    if (is_struct)
+      sb_addf(&t->text, "%s: ", base->decl->fields.data[i].name);
+    else if (base->names && base->names[i])
+      sb_addf(&t->text, "%s: ", base->names[i]);
     template_value(g, t, v->parts[i], type_part(g->arena, base, i), spec);
   }
   template_text(t, is_struct ? " }" : ")");

@@ -23,7 +23,9 @@ Fn *fn_of_decl(Lower *l, FnDecl *d) {
 static Fn *fn_checked(Lower *l, Fn *fn) {
   if (fn->depth <= MAX_FN_DEPTH) return fn;
   Diag *g = diag_add(l->diags, DIAG_SPECIALISE, fn->loc, "this function is specialised without end");
-  diag_note(l->diags, g, "each function passed as an argument makes a version of its own, and here every one passes a new one on");
+  diag_note(l->diags, g,
+            "each function passed as an argument makes a version of its own, and here every one passes a new "
+            "one on");
   diag_help(l->diags, g, "pass the same function on, or hand over the values it captures as arguments");
   l->failed = true;
   return NULL;
@@ -74,7 +76,8 @@ Fn *fn_derivative(Lower *l, DerivKind k, DerivMode mode, const WrtSpec *wrt, int
     return h;
   }
   Fn *fn = ARENA_NEW(l->arena, Fn);
-  *fn = (Fn){.kind = FUNC_DERIV, .deriv = k, .mode = mode, .n_wrt = n_wrt, .target = target, .loc = target->loc};
+  *fn = (Fn){
+      .kind = FUNC_DERIV, .deriv = k, .mode = mode, .n_wrt = n_wrt, .target = target, .loc = target->loc};
   fn->wrt = ARENA_ARRAY(l->arena, WrtSpec, n_wrt);
   fn->depth = target->depth + 1;
   fn->name = name_of(l, "%s.%s", target->name, deriv_name(k));
@@ -96,7 +99,8 @@ static Fn *fn_of_deriv(Gen *g, Lower *l, Expr *e) {
   Fn *target = fn_of_expr_in(g, l, d->target);
   if (!target) return NULL;
   WrtSpec *wrt = ARENA_ARRAY(l->arena, WrtSpec, d->n_wrt);
-  for (int i = 0; i < d->n_wrt; i++) wrt[i] = (WrtSpec){d->wrt[i].param, d->wrt[i].fields, d->wrt[i].n_fields};
+  for (int i = 0; i < d->n_wrt; i++)
+    wrt[i] = (WrtSpec){d->wrt[i].param, d->wrt[i].fields, d->wrt[i].n_fields};
   Fn *fn = fn_derivative(l, d->kind, d->mode, wrt, d->n_wrt, target);
   if (fn) fn->loc = e->loc;
   return fn;
@@ -242,7 +246,8 @@ static void leaf_param(Lower *l, Inst *inst, const void *group, const Leaf *leaf
   for (int k = 0; !leaf->type.grow && k < leaf->type.rank; k++) {
     int at = inst_size(inst, group, leaf->dims[k]);
     if (at < 0) {
-      lower_fail(l, inst->loc, "the sizes of `%s` do not follow from the function's own parameters", leaf->path);
+      lower_fail(l, inst->loc, "the sizes of `%s` do not follow from the function's own parameters",
+                 leaf->path);
       at = 0;
     }
     dims[k] = (IrVal)(at + 1);
@@ -356,7 +361,8 @@ Inst *inst_of(Lower *l, Fn *fn, IrElem real, Fn **fn_args) {
   for (int i = 0; i < c.n; i++) {
     if (c.types[i]->kind != TYPE_FN) continue;
     if (!fn_args || !fn_args[i]) {
-      lower_fail(l, fn->loc, "`%s` takes a function, so it exists only where it is called with one", fn->name);
+      lower_fail(l, fn->loc, "`%s` takes a function, so it exists only where it is called with one",
+                 fn->name);
       return NULL;
     }
     sb_addf(&text, "|%s", fn_args[i]->key);

@@ -48,10 +48,12 @@ Value *value_parts(Gen *g, Value **parts, int n); // copies the list
 Value *value_fn(Gen *g, Fn *fn);
 Value *value_none(Gen *g);
 void value_leaves(const Value *v, ValueVec *out, Arena *a);
-IrVal value_scalar(Gen *g, const Value *v);         // of a leaf of rank 0, or an array already computed
-Value *value_with_leaf(Gen *g, const Value *v, int k, Value *leaf); // the same with leaf k replaced
+IrVal value_scalar(Gen *g, const Value *v); // of a leaf of rank 0, or an array already computed
+Value *value_with_leaf(Gen *g, const Value *v, int k, Value *leaf);     // the same with leaf k replaced
 Value *value_from(Gen *g, const Type *t, const IrVal *leaves, int *at); // a tree for t over the next leaves
-void value_name(Gen *g, const Value *v, Name name); // hints for values without one
+void value_name(Gen *g, const Value *v, const Type *t,
+                Name name);                              // hints for values without one; t may be NULL
+void leaf_name(Gen *g, IrVal v, const Symbol *s, int k); // v is leaf k of variable s
 IrType leaf_type(Gen *g, const Value *leaf);
 const IrVal *leaf_dims(Gen *g, const Value *leaf);
 
@@ -59,7 +61,7 @@ IrElem elem_of(const Type *t, IrElem real); // of a scalar type, or of an array'
 const Type *type_base(const Type *t);       // without array or growable around it
 int type_part_count(const Type *t);         // of a struct or tuple (or an array of those)
 Type *type_part(Arena *a, const Type *t, int k);
-int type_part_leaf(const Type *t, int k);   // leaves before part k
+int type_part_leaf(const Type *t, int k); // leaves before part k
 void type_leaves(Lower *l, const Type *t, Name path, IrElem real, LeafVec *out);
 bool type_is_aggregate(const Type *t); // a struct or tuple, or an array of those
 Type *type_tuple_of(Arena *a, Type **parts, Name *names, int n);
@@ -80,10 +82,10 @@ typedef struct Bind { // a name of a callee's signature, and its value in the ca
 typedef VEC(Bind) BindVec;
 
 void known_bind(Gen *g, const Size *s, IrVal v, bool is_dim);
-bool known_dim(Gen *g, IrVal v);                              // an array has this size, so it is not negative
-void known_fresh(Gen *g, const Type *t, const Value *v);      // the sizes of a value that has just been made
-IrVal known_find(Gen *g, const Size *s);                      // 0: none
-IrVal known_value(Gen *g, const Size *s);                     // computes it; 0: not in terms of what is known here
+bool known_dim(Gen *g, IrVal v);                         // an array has this size, so it is not negative
+void known_fresh(Gen *g, const Type *t, const Value *v); // the sizes of a value that has just been made
+IrVal known_find(Gen *g, const Size *s);                 // 0: none
+IrVal known_value(Gen *g, const Size *s);                // computes it; 0: not in terms of what is known here
 IrVal size_emit(Gen *g, const Size *s, const BindVec *binds); // by the names in binds alone; 0: others occur
 bool size_only(const Size *s, const BindVec *binds);          // no other names occur
 const Symbol *size_symbol_of(const Size *s);                  // of a bare name, else NULL
@@ -127,11 +129,11 @@ struct Lazy {
   IrElem elem;
   int rank;
   const IrVal *dims;
-  IrVal val;    // SCALAR, ARRAY (growables too)
-  ScalarOp op;  // MAP
-  Lazy **args;  // MAP; VIEW: args[0] is the base
+  IrVal val;   // SCALAR, ARRAY (growables too)
+  ScalarOp op; // MAP
+  Lazy **args; // MAP; VIEW: args[0] is the base
   int n_args;
-  Axis *axes;   // VIEW: one per axis of the base
+  Axis *axes; // VIEW: one per axis of the base
 };
 
 Lazy *lazy_of(Gen *g, const Value *leaf);
@@ -139,14 +141,15 @@ IrVal lazy_at(Gen *g, const Lazy *z, const IrVal *idx);
 IrVal scalar_emit(Gen *g, const ScalarOp *op, const IrVal *args);
 Value *leaf_map(Gen *g, const ScalarOp *op, Value **args, int n); // leaves; scalars broadcast
 Value *leaf_convert(Gen *g, Value *leaf, IrElem to);
-Value *leaf_view(Gen *g, Value *leaf, const Axis *axes, int n);    // further axes: all
-Value *force(Gen *g, Value *v);                                    // every leaf computed
-IrVal force_leaf(Gen *g, Value *leaf, const IrVal *dims);          // dims: as the result's sizes, or NULL
+Value *leaf_view(Gen *g, Value *leaf, const Axis *axes, int n); // further axes: all
+Value *force(Gen *g, Value *v);                                 // every leaf computed
+IrVal force_leaf(Gen *g, Value *leaf, const IrVal *dims);       // dims: as the result's sizes, or NULL
 IrVal zero_of(Gen *g, IrElem e);
-Value *zeros_for(Gen *g, const Type *t);                 // NULL: its sizes are not known here
+Value *zeros_for(Gen *g, const Type *t); // NULL: its sizes are not known here
 Value *zeros_like_value(Gen *g, const Value *v);
 Value *coerce_elems(Gen *g, Value *v, const Type *to);
-Value *coerce(Gen *g, Value *v, const Type *from, const Type *to, Name what); // elements converted, sizes checked
+Value *coerce(Gen *g, Value *v, const Type *from, const Type *to,
+              Name what); // elements converted, sizes checked
 typedef void NestBody(Gen *g, void *user, const IrVal *idx, IrVal *carried);
 // Loops over all indices of dims; body replaces the carried values.
 void nest(Gen *g, const IrVal *dims, int rank, IrVal *carried, int n, NestBody *body, void *user);
@@ -190,7 +193,7 @@ void ast_visit_stmt(const AstVisit *v, Stmt *s);
 enum { JUMP_BREAK = 1, JUMP_CONTINUE = 2, JUMP_RETURN = 4 };
 unsigned jumps_of_stmt(Stmt *s); // jumps that leave s
 unsigned jumps_of_block(Expr *e);
-bool falls_through(Expr *block);  // control may reach its end
+bool falls_through(Expr *block); // control may reach its end
 
 typedef struct Carried { // leaf of a variable that a region changes
   Symbol *symbol;
@@ -202,10 +205,10 @@ void carry_expr(Gen *g, Carry *c, Expr *e);
 void carry_symbol(Gen *g, Carry *c, Symbol *s); // all its leaves
 IrVal *carry_read(Gen *g, const Carry *c);      // current values, computed
 void carry_write(Gen *g, const Carry *c, const IrVal *vals);
-bool expr_has_effect(Gen *g, Expr *e);          // prints, changes variables, calls out
+bool expr_has_effect(Gen *g, Expr *e); // prints, changes variables, calls out
 void captures_of(Gen *g, Expr *lambda, Fn *fn);
-bool expr_is_cheap(const Expr *e);              // reads and arithmetic only: may be repeated per element
-bool expr_is_total(const Expr *e);              // moreover without checks
+bool expr_is_cheap(const Expr *e); // reads and arithmetic only: may be repeated per element
+bool expr_is_total(const Expr *e); // moreover without checks
 
 // ---- fns.c: function values and their instances -----------------------------------------------------------------------
 
@@ -268,11 +271,11 @@ typedef struct ResultDim { // a size of a result array
 
 typedef enum RuleKind { // an instance made for another purpose than being called
   RULE_NONE,
-  RULE_ADJOINT,   // the user's rule
+  RULE_ADJOINT, // the user's rule
   RULE_TANGENT,
-  RULE_LOSS,      // what a training loop calls
+  RULE_LOSS, // what a training loop calls
   RULE_LOSS_GRAD,
-  RULE_FORWARD,   // calls a function that has rules: differentiating it meets them
+  RULE_FORWARD, // calls a function that has rules: differentiating it meets them
 } RuleKind;
 
 struct Inst {
@@ -297,7 +300,7 @@ struct Inst {
   Loc loc;
 };
 
-Fn *fn_of_expr_in(Gen *g, Lower *l, Expr *e); // g NULL: at top level
+Fn *fn_of_expr_in(Gen *g, Lower *l, Expr *e);                      // g NULL: at top level
 int inst_size(const Inst *inst, const void *group, const Size *s); // which size parameter; -1: none
 void inst_open(Lower *l, Inst *inst, Name name);
 void inst_results(Lower *l, Inst *inst);
@@ -319,10 +322,10 @@ typedef struct CallArgs {
   const Type **types; // of the argument expressions; an entry may be NULL
   const Size **ints;  // values of int arguments in terms of sizes; an entry may be NULL
   int n;
-  Name what;          // the callee, for messages
-  IrVals ir;          // out: all operands
-  SizeSubst subst;    // out
-  BindVec binds;      // out
+  Name what;       // the callee, for messages
+  IrVals ir;       // out: all operands
+  SizeSubst subst; // out
+  BindVec binds;   // out
 } CallArgs;
 
 typedef struct CallShape { // of the results
@@ -335,7 +338,7 @@ Value *lower_call(Gen *g, Expr *e);
 void args_init(Gen *g, CallArgs *a, int n, Name what);
 void args_emit(Gen *g, const Inst *inst, const Fn *fn, CallArgs *a); // checks sizes, fills a->ir
 void call_shape(Gen *g, const Inst *inst, const CallArgs *a, CallShape *s);
-Value *call_result(Gen *g, const Inst *inst, IrOp *op);           // the declared result
+Value *call_result(Gen *g, const Inst *inst, IrOp *op);                                // the declared result
 Value *call_emit(Gen *g, const Inst *inst, const Fn *fn, CallArgs *a, Value **inouts); // inouts may be NULL
 Fn **args_fns(Gen *g, Value **values, int n);
 Value *call_fn_values(Gen *g, Fn *fn, Value **values, int n, const Type **types, const Type *result);
@@ -345,11 +348,11 @@ IrElem real_of_call(Gen *g, const Callable *c, const Type **args, int n, const T
 
 // ---- exprs.c, builtins.c, comps.c, logic.c ---------------------------------------------------------------------------
 
-Value *lower_expr(Gen *g, Expr *e);                 // lazy leaves are possible
-Value *lower_value(Gen *g, Expr *e);                // every leaf computed
+Value *lower_expr(Gen *g, Expr *e);                          // lazy leaves are possible
+Value *lower_value(Gen *g, Expr *e);                         // every leaf computed
 Value *lower_as(Gen *g, Expr *e, const Type *to, Name what); // converted; may be lazy
 IrVal lower_scalar(Gen *g, Expr *e);
-IrVal lower_int(Gen *g, Expr *e);                   // reuses a known size
+IrVal lower_int(Gen *g, Expr *e); // reuses a known size
 Value *lower_unary(Gen *g, Expr *e);
 Value *lower_binary(Gen *g, Expr *e);
 Value *arith(Gen *g, BinaryOp op, Value *a, Value *b); // leaf by leaf; scalars broadcast
@@ -389,12 +392,12 @@ typedef struct Branch {
   IrOp *op;
   IrBuilder outer, then, els;
   Carry carry;
-  bool last;  // nothing follows: of the variables only the inout parameters matter
+  bool last; // nothing follows: of the variables only the inout parameters matter
   IrVal *before, *after_then;
   IrVals then_vals;
-  const Type *type;  // of the value; NULL: none
-  LeafVec leaves;    // of type
-  IrVals expect;     // per leaf and axis: a size known outside, or 0
+  const Type *type; // of the value; NULL: none
+  LeafVec leaves;   // of type
+  IrVals expect;    // per leaf and axis: a size known outside, or 0
 } Branch;
 void branch_begin(Gen *g, Branch *br, IrVal cond, const Carry *carry, const Type *type);
 void branch_else(Gen *g, Branch *br, Value *then_value, const Type *vt); // vt: of the value, or NULL
@@ -403,7 +406,7 @@ Value *lower_if_value(Gen *g, Expr *e);
 
 // ---- flow.c: statements in order, and jumps --------------------------------------------------------------------------
 
-typedef struct LoopFlow { // jumps out of the loop at hand
+typedef struct LoopFlow {   // jumps out of the loop at hand
   Symbol *broken, *skipped; // flags; NULL where no such jump exists
 } LoopFlow;
 
@@ -413,7 +416,7 @@ typedef struct Slot { // where a return within a loop leaves its value
   bool *packed; // sizes unknown beforehand: a growable array and the sizes
 } Slot;
 
-Value *lower_body(Gen *g, Expr *body);      // of a function: its result, converted and checked
+Value *lower_body(Gen *g, Expr *body); // of a function: its result, converted and checked
 Value *lower_block_value(Gen *g, Expr *block);
 void run_block(Gen *g, Expr *block);        // as a statement; jumps set flags
 void lower_stmt(Gen *g, Stmt *s);           // stmts.c: without jumps that leave it
@@ -427,25 +430,28 @@ void carry_jumps(Gen *g, Carry *c, unsigned jumps);
 // ---- derivs.c, train.c, rules.c ------------------------------------------------------------------------------------------
 
 void deriv_callable(Lower *l, const Fn *fn, Callable *c);
-Value *deriv_body(Gen *g);                  // of an instance of a derivative
-Value *rule_result(Gen *g, Expr *e);        // of an adjoint rule's return
-void rules_attach(Lower *l, Inst *inst);    // opens the user's rules of inst's function
-void rule_params(Gen *g, int next);         // seeds from parameter `next` on
+Value *deriv_body(Gen *g);               // of an instance of a derivative
+Value *rule_result(Gen *g, Expr *e);     // of an adjoint rule's return
+void rules_attach(Lower *l, Inst *inst); // opens the user's rules of inst's function
+void rule_params(Gen *g, int next);      // seeds from parameter `next` on
 bool rule_returns(const Inst *r, int k);
-Inst *rule_forward(Lower *l, Inst *inst);   // what to differentiate instead of inst: it calls inst; inst if it has no rules
+Inst *
+rule_forward(Lower *l,
+             Inst *inst); // what to differentiate instead of inst: it calls inst; inst if it has no rules
 Value *forward_body(Gen *g);
 Value *lower_train(Gen *g, Expr *e, bool train);
 Value *loss_body(Gen *g); // of what the training loop calls
-typedef struct DerivOf { // a call and its derivative by marked parameters
+typedef struct DerivOf {  // a call and its derivative by marked parameters
   Inst *inst;
   CallArgs args;
   bool *mask; // by IR parameter of inst
 } DerivOf;
-IrOp *vjp_emit(Gen *g, DerivOf *d, const IrVals *seeds, int *first); // first: of the adjoints among the results
+IrOp *vjp_emit(Gen *g, DerivOf *d, const IrVals *seeds,
+               int *first); // first: of the adjoints among the results
 Value *lower_step(Gen *g, Expr *e);
 Value *optimizer_like(Gen *g, Value *o, IrVal n);
 IrVal param_count(Gen *g, Value *v);
-IrVal pack_floats(Gen *g, Value *v);  // all floats, one after another, as f64
+IrVal pack_floats(Gen *g, Value *v); // all floats, one after another, as f64
 
 // ---- lower.c ---------------------------------------------------------------------------------------------------------
 
@@ -454,7 +460,7 @@ struct Lower {
   Arena *arena;
   IrModule *module;
   Diags *diags;
-  VEC(Inst *) insts; // each is filled in turn
+  VEC(Inst *) insts;         // each is filled in turn
   VEC(FnDecl *) quiet, loud; // functions known not to have, or to have, effects
   Type *int_, *f64, *bool_;
   int next_id;
@@ -470,14 +476,14 @@ struct Gen {
   Lower *l;
   Arena *arena;
   Inst *inst;
-  Fn *fn;           // inst->fn with this function's captures
+  Fn *fn; // inst->fn with this function's captures
   IrFunc *f;
   IrBuilder b;
   IrElem real;
-  EnvEntry *env;    // open addressing
+  EnvEntry *env; // open addressing
   int env_len, env_cap;
   VEC(Known) known;
-  Value **params;   // as the body sees them first
+  Value **params; // as the body sees them first
   LoopFlow *loop;
   Symbol *returned; // while returns store their value: whether one did
   Slot slot;

@@ -34,7 +34,8 @@ Symbol *symbol_made(Lower *l, const char *name) {
 // ---- one function ------------------------------------------------------------------------------------------------------------
 
 static void gen_init(Gen *g, Lower *l, Inst *inst) {
-  *g = (Gen){.l = l, .arena = l->arena, .inst = inst, .f = inst->func, .real = inst->real, .rule = inst->rule};
+  *g =
+      (Gen){.l = l, .arena = l->arena, .inst = inst, .f = inst->func, .real = inst->real, .rule = inst->rule};
   g->b = ir_builder(inst->func);
   g->b.loc.loc = inst->loc;
 }
@@ -44,7 +45,8 @@ static void bind_sizes(Gen *g) {
   for (int i = 0; i < inst->n_size_params; i++) {
     const SizeParam *s = &inst->sizes[i];
     IrVal v = g->f->body->args[i];
-    bool own = !s->group, captured = inst->fn && inst->fn->kind == FUNC_LAMBDA && s->group == inst->fn->lambda;
+    bool own = !s->group,
+         captured = inst->fn && inst->fn->kind == FUNC_LAMBDA && s->group == inst->fn->lambda;
     if (!own && !captured) continue;
     IrVal already = captured ? known_find(g, s->size) : 0;
     if (already) {
@@ -68,7 +70,8 @@ static int bind_params(Gen *g) {
   g->params = ARENA_ARRAY(g->arena, Value *, c->n);
   for (int i = 0; i < c->n; i++) {
     Fn *fn = inst->fn_args[i];
-    g->params[i] = fn ? value_fn(g, fn_rebound(g, fn, args, &at_caps)) : value_from(g, c->types[i], args, &next);
+    g->params[i] =
+        fn ? value_fn(g, fn_rebound(g, fn, args, &at_caps)) : value_from(g, c->types[i], args, &next);
     if (c->symbols && c->symbols[i]) env_set(g, c->symbols[i], g->params[i]);
   }
   if (inst->fn) g->fn = fn_rebound(g, inst->fn, args, &at_caps);
@@ -104,7 +107,8 @@ static Value *extern_body(Gen *g) {
   const FnDecl *d = g->inst->fn->decl;
   IrVals args = {0};
   CallShape s = {0};
-  for (int i = g->inst->n_size_params; i < g->f->n_params; i++) vec_push(g->arena, &args, g->f->body->args[i]);
+  for (int i = g->inst->n_size_params; i < g->f->n_params; i++)
+    vec_push(g->arena, &args, g->f->body->args[i]);
   int *at = ARENA_ARRAY(g->arena, int, g->inst->results.len);
   for (int i = 0; i < g->inst->results.len; i++) {
     IrType t = g->inst->results.data[i].type;
@@ -139,7 +143,8 @@ static Value *body_value(Gen *g) {
   case RULE_FORWARD: return forward_body(g);
   }
   switch (inst->fn->kind) {
-  case FUNC_DECL: return inst->fn->decl->kind == FN_EXTERN ? extern_body(g) : lower_body(g, inst->fn->decl->body);
+  case FUNC_DECL:
+    return inst->fn->decl->kind == FN_EXTERN ? extern_body(g) : lower_body(g, inst->fn->decl->body);
   case FUNC_LAMBDA: return lower_body(g, inst->fn->lambda->lambda.body);
   case FUNC_DERIV: return deriv_body(g);
   }
@@ -168,8 +173,10 @@ static void put_extras(Gen *g, Out *o, const ValueVec *leaves) {
     for (int k = 0; !t.grow && k < t.rank; k++, at++) {
       int e = inst->result_dims[at].extra;
       if (e < 0) continue;
-      if (extra[e]) check_same(g, dims[k], extra[e], g->f->source_name);
-      else extra[e] = dims[k];
+      if (extra[e])
+        check_same(g, dims[k], extra[e], g->f->source_name);
+      else
+        extra[e] = dims[k];
     }
   }
   for (int i = 0; i < inst->n_extra; i++) put(g, o, extra[i], name_of(g->l, "size"));
@@ -181,7 +188,8 @@ static void finish(Gen *g, Value *v) {
   Out o = {0};
   if (v) value_leaves(force(g, v), &leaves, g->arena);
   if (leaves.len < inst->results.len) {
-    if (!g->l->failed) lower_fail(g->l, inst->loc, "`%s` does not give its result everywhere", g->f->source_name);
+    if (!g->l->failed)
+      lower_fail(g->l, inst->loc, "`%s` does not give its result everywhere", g->f->source_name);
     return;
   }
   if (inst->rule != RULE_TANGENT) put_extras(g, &o, &leaves);
@@ -227,10 +235,14 @@ static void open_root(Lower *l, const LowerRoot *root) {
   }
   if (!inst) return;
   const IrFunc *other = ir_func_find(l->module, root->name);
-  if (!other) inst->func->name = root->name;
-  else if (other != inst->func) lower_fail(l, inst->loc, "two exports are called `%s`", root->name);
+  if (!other)
+    inst->func->name = root->name;
+  else if (other != inst->func)
+    lower_fail(l, inst->loc, "two exports are called `%s`", root->name);
   inst->func->is_export = true;
-  if (!inst->func->signature) inst->func->signature = arena_printf(l->arena, "%s: %s", root->name, type_text(l->arena, root->expr->type));
+  if (!inst->func->signature)
+    inst->func->signature =
+        arena_printf(l->arena, "%s: %s", root->name, type_text(l->arena, root->expr->type));
 }
 
 static void verify(Lower *l) {

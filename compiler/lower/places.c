@@ -66,8 +66,7 @@ static void select_range(Gen *g, Axis *x, const Expr *r, IrVal len, const Size *
               ir_is_const_int(g->f, len, &n) && b <= n;
   if (!fits) check_emit(g, IR_CHECK_RANGE, (IrVal[]){lo, hi, len}, 3, what);
   IrVal count = size ? known_find(g, size) : 0;
-  if (!count)
-    count = ir_is_const_int(g->f, lo, &a) && a == 0 ? hi : ir_op2(&g->b, IR_SUB, hi, lo);
+  if (!count) count = ir_is_const_int(g->f, lo, &a) && a == 0 ? hi : ir_op2(&g->b, IR_SUB, hi, lo);
   if (x->kind == AXIS_FROM) lo = ir_op2(&g->b, IR_ADD, x->at, lo);
   if (x->kind == AXIS_GATHER) {
     Axis part = {AXIS_FROM, lo, count};
@@ -229,7 +228,7 @@ Value *place_read(Gen *g, const Place *p) {
 }
 
 static void put_leaf(Gen *g, const Place *p, int k, IrVal v) {
-  value_name(g, value_leaf(g, v), p->root->name);
+  leaf_name(g, v, p->root, p->leaf + k);
   env_set(g, p->root, value_with_leaf(g, env_get(g, p->root), p->leaf + k, value_leaf(g, v)));
 }
 
@@ -273,7 +272,8 @@ static void change_init(Gen *g, Change *c, const Place *p, const Type *vt) {
 }
 
 // Sizes that sema knows to be equal need no check.
-static void check_change(Gen *g, const Change *c, int k, const IrVal *actual, const IrVal *expected, int rank) {
+static void check_change(Gen *g, const Change *c, int k, const IrVal *actual, const IrVal *expected,
+                         int rank) {
   for (int i = 0; i < rank; i++) {
     bool equal = k < c->have.len && k < c->want.len && c->have.data[k].type.rank == rank &&
                  c->want.data[k].type.rank == rank && !c->have.data[k].type.grow &&
@@ -300,7 +300,8 @@ static void store_leaf(Gen *g, const Change *c, int k, Value *from) {
   memcpy(axes, p->sel.axes, sizeof *axes * (size_t)p->sel.n);
   int rank = 0;
   for (int i = 0; i < t.rank; i++)
-    if (axes[i].kind != AXIS_AT) dims[rank++] = axes[i].kind == AXIS_ALL ? ir_dims(g->f, array)[i] : axes[i].len;
+    if (axes[i].kind != AXIS_AT)
+      dims[rank++] = axes[i].kind == AXIS_ALL ? ir_dims(g->f, array)[i] : axes[i].len;
   Lazy *z = lazy_of(g, from);
   if (z->rank == rank && rank) check_change(g, c, k, z->dims, dims, rank);
   Store s = {axes, t.rank, z, c->op};

@@ -47,8 +47,7 @@ static Inst *rule_inst(Lower *l, Inst *of, FnDecl *rule, RuleKind kind) {
   inst_open(l, r, name_of(l, "%s.%s", of->fn->name, kind == RULE_ADJOINT ? "adjoint" : "tangent"));
   if (r->n_size_params != of->n_size_params)
     lower_fail(l, rule->name_loc, "the sizes of this rule's parameters are not those of `%s`", of->fn->name);
-  if (kind == RULE_ADJOINT)
-    seed_params(l, r, value_type(r), name_of(l, "adjoint"));
+  if (kind == RULE_ADJOINT) seed_params(l, r, value_type(r), name_of(l, "adjoint"));
   for (int i = f->n; kind == RULE_TANGENT && i < rule->params.len; i++)
     seed_params(l, r, rule->sig->params[i], rule->params.data[i].name);
   inst_results(l, r);
@@ -79,7 +78,9 @@ static Value *seed_value(Gen *g, const Type *t, int *next) {
     } else {
       for (int k = 0; k < leaf->type.rank; k++) dims[k] = known_value(g, leaf->dims[k]);
       v = zero_of(g, (IrElem)leaf->type.elem);
-      if (leaf->type.rank) v = leaf->type.grow ? ir_empty(&g->b, (IrElem)leaf->type.elem) : ir_fill(&g->b, v, dims, leaf->type.rank);
+      if (leaf->type.rank)
+        v = leaf->type.grow ? ir_empty(&g->b, (IrElem)leaf->type.elem)
+                            : ir_fill(&g->b, v, dims, leaf->type.rank);
     }
     vec_push(g->arena, &vals, v);
   }

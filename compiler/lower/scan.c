@@ -227,7 +227,7 @@ void carry_write(Gen *g, const Carry *c, const IrVal *vals) {
 // ---- effects ---------------------------------------------------------------------------------------------------------------
 
 typedef struct EffectScan {
-  Gen *g;       // NULL below the first call: names are then not ours
+  Gen *g; // NULL below the first call: names are then not ours
   Lower *l;
   VEC(void *) seen;
   bool found;
@@ -296,7 +296,8 @@ static bool effect_visit(void *user, Expr *e) {
   if (e->call.kind == CALL_BUILTIN)
     s->found |= e->call.builtin == BUILTIN_PRINT || e->call.builtin == BUILTIN_TRAIN ||
                 e->call.builtin == BUILTIN_MINIMIZE;
-  for (int i = 0; i < e->call.args.len; i++) ast_visit_expr(&(AstVisit){s, effect_visit, NULL}, e->call.args.data[i].value);
+  for (int i = 0; i < e->call.args.len; i++)
+    ast_visit_expr(&(AstVisit){s, effect_visit, NULL}, e->call.args.data[i].value);
   if (e->call.kind == CALL_VALUE) ast_visit_expr(&(AstVisit){s, effect_visit, NULL}, e->call.callee);
   return false;
 }

@@ -73,8 +73,7 @@ static IrVal size_build(Gen *g, const Size *s, const BindVec *binds);
 static IrVal atom_value(Gen *g, const Atom *a, const BindVec *binds) {
   switch (a->kind) {
   case ATOM_SYMBOL: return symbol_value(g, a->symbol, binds);
-  case ATOM_OPAQUE:
-    return binds ? 0 : known_find(g, size_opaque(g->arena, a->id, a->origin, a->what));
+  case ATOM_OPAQUE: return binds ? 0 : known_find(g, size_opaque(g->arena, a->id, a->origin, a->what));
   case ATOM_DIV: {
     IrVal num = size_build(g, a->num, binds), den = num ? size_build(g, a->den, binds) : 0;
     if (!num || !den) return 0;

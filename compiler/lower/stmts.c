@@ -5,7 +5,7 @@
 static void bind_pattern(Gen *g, const Pattern *p, Value *v) {
   if (p->name) {
     if (p->symbol) env_set(g, p->symbol, v);
-    value_name(g, v, p->name);
+    value_name(g, v, p->symbol ? p->symbol->type : NULL, p->name);
     return;
   }
   for (int i = 0; i < p->parts.len && i < v->n_parts; i++) bind_pattern(g, p->parts.data[i], v->parts[i]);
@@ -131,8 +131,8 @@ static void while_open(Gen *g, WhileGen *w, const Carry *carry) {
   g->b = cond;
   carry_write(g, carry, cond.region->args);
   for (int i = 0; i < carry->len; i++) {
-    value_name(g, value_leaf(g, cond.region->args[i]), carry->data[i].symbol->name);
-    value_name(g, value_leaf(g, w->body.region->args[i]), carry->data[i].symbol->name);
+    leaf_name(g, cond.region->args[i], carry->data[i].symbol, carry->data[i].leaf);
+    leaf_name(g, w->body.region->args[i], carry->data[i].symbol, carry->data[i].leaf);
   }
 }
 
@@ -148,7 +148,7 @@ static void while_close(Gen *g, WhileGen *w) {
   IrVal *now = ARENA_ARRAY(g->arena, IrVal, w->carry->len);
   for (int i = 0; i < w->carry->len; i++) {
     now[i] = ir_result(w->op, i);
-    value_name(g, value_leaf(g, now[i]), w->carry->data[i].symbol->name);
+    leaf_name(g, now[i], w->carry->data[i].symbol, w->carry->data[i].leaf);
   }
   carry_write(g, w->carry, now);
 }

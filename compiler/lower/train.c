@@ -169,9 +169,9 @@ static Type *leaf_as_type(Lower *l, const Leaf *leaf, bool is_param) {
 
 typedef struct Loss { // a loss function and how its parameters are spread
   Fn *fn;
-  Callable c;      // of the loss
+  Callable c; // of the loss
   IrElem real;
-  LeafVec model;   // leaves of the loss's first parameter
+  LeafVec model; // leaves of the loss's first parameter
   int n_floats;
 } Loss;
 
@@ -242,8 +242,7 @@ Value *loss_body(Gen *g) {
   loss_args(g, &c, &d.args);
   d.inst = inst_of(g->l, g->fn, g->real, args_fns(g, d.args.values, c.n));
   if (!d.inst) return value_none(g);
-  if (g->rule == RULE_LOSS)
-    return leaf_convert(g, call_emit(g, d.inst, g->fn, &d.args, NULL), IR_F64);
+  if (g->rule == RULE_LOSS) return leaf_convert(g, call_emit(g, d.inst, g->fn, &d.args, NULL), IR_F64);
   d.inst = rule_forward(g->l, d.inst);
   args_emit(g, d.inst, g->fn, &d.args);
   d.mask = ARENA_ARRAY(g->arena, bool, d.inst->func->n_params);
@@ -254,7 +253,8 @@ Value *loss_body(Gen *g) {
   ValueVec parts = {0};
   vec_push(g->arena, &parts, leaf_convert(g, call_result(g, d.inst, op), IR_F64));
   for (int k = 0; k < n; k++)
-    if (d.mask[first + k]) vec_push(g->arena, &parts, leaf_convert(g, value_leaf(g, ir_result(op, next++)), IR_F64));
+    if (d.mask[first + k])
+      vec_push(g->arena, &parts, leaf_convert(g, value_leaf(g, ir_result(op, next++)), IR_F64));
   return force(g, value_parts(g, parts.data, parts.len));
 }
 
@@ -281,7 +281,9 @@ static IrVal option_value(Gen *g, const OptionInfo *o, Expr *e) {
     if (e) value_leaves(lower_value(g, e), &leaves, g->arena);
     return leaves.len ? leaves.data[0]->val : ir_empty(&g->b, IR_F64);
   }
-  if (e) return value_scalar(g, o->type == OPTION_F64 ? leaf_convert(g, lower_expr(g, e), IR_F64) : lower_expr(g, e));
+  if (e)
+    return value_scalar(g,
+                        o->type == OPTION_F64 ? leaf_convert(g, lower_expr(g, e), IR_F64) : lower_expr(g, e));
   switch (o->type) {
   case OPTION_INT: return ir_const_int(&g->b, strtoll(o->def, NULL, 10));
   case OPTION_F64: return ir_const_float(&g->b, IR_F64, strtod(o->def, NULL));
@@ -298,13 +300,13 @@ typedef struct Report { // results behind the parameters, as ir.h lists them at 
   int rank;
 } Report;
 
-static const Report train_report[] = {{"loss", IR_F64, 0},          {"val_loss", IR_F64, 0}, {"epochs", IR_INT, 0},
-                                      {"steps", IR_INT, 0},         {"stopped_early", IR_BOOL, 0},
-                                      {"best_epoch", IR_INT, 0},    {"history", IR_F64, 1},
-                                      {"val_history", IR_F64, 1}};
-static const Report minimize_report[] = {{"value", IR_F64, 0},     {"gradient_norm", IR_F64, 0}, {"steps", IR_INT, 0},
-                                         {"converged", IR_BOOL, 0}, {"stalled", IR_BOOL, 0},
-                                         {"calls", IR_INT, 0},     {"path", IR_F64, 2}};
+static const Report train_report[] = {{"loss", IR_F64, 0},           {"val_loss", IR_F64, 0},
+                                      {"epochs", IR_INT, 0},         {"steps", IR_INT, 0},
+                                      {"stopped_early", IR_BOOL, 0}, {"best_epoch", IR_INT, 0},
+                                      {"history", IR_F64, 1},        {"val_history", IR_F64, 1}};
+static const Report minimize_report[] = {
+    {"value", IR_F64, 0},    {"gradient_norm", IR_F64, 0}, {"steps", IR_INT, 0}, {"converged", IR_BOOL, 0},
+    {"stalled", IR_BOOL, 0}, {"calls", IR_INT, 0},         {"path", IR_F64, 2}};
 
 static void report_shape(Gen *g, CallShape *s, const Report *r) {
   IrVal *dims = ARENA_ARRAY(g->arena, IrVal, r->rank);
@@ -362,20 +364,23 @@ static bool loss_of(Gen *g, Loss *k, Expr *e, Expr *model, Expr *data) {
   const Type **types = ARENA_ARRAY(g->arena, const Type *, k->c.n + 1);
   types[0] = model->type;
   for (int i = 1; i < k->c.n; i++)
-    types[i] = data && data->type->kind == TYPE_TUPLE && i - 1 < data->type->n_parts ? data->type->parts[i - 1]
-               : data                                                                ? data->type
-                                                                                     : NULL;
+    types[i] = data && data->type->kind == TYPE_TUPLE && i - 1 < data->type->n_parts
+                   ? data->type->parts[i - 1]
+               : data ? data->type
+                      : NULL;
   k->real = k->fn->kind == FUNC_LAMBDA ? k->fn->real : real_of_call(g, &k->c, types, k->c.n, NULL);
   type_leaves(g->l, k->c.types[0], k->c.names[0], k->real, &k->model);
   for (int i = 0; i < k->model.len; i++) {
     k->n_floats += ir_is_float(k->model.data[i].type);
     if (k->model.data[i].type.grow && ir_is_float(k->model.data[i].type))
-      return lower_fail(g->l, model->loc, "a growable array cannot be trained: take it as an array of fixed size");
+      return lower_fail(g->l, model->loc,
+                        "a growable array cannot be trained: take it as an array of fixed size");
   }
   return true;
 }
 
-static void operands(Gen *g, const Loss *k, const Inst *inst, Value *model, const ValueVec *data, IrVals *out) {
+static void operands(Gen *g, const Loss *k, const Inst *inst, Value *model, const ValueVec *data,
+                     IrVals *out) {
   CallArgs a;
   ValueVec leaves = {0}, all = {0};
   value_leaves(model, &leaves, g->arena);
@@ -405,7 +410,9 @@ Value *lower_train(Gen *g, Expr *e, bool train) {
   Inst *grad = loss_inst(g->l, &k, RULE_LOSS_GRAD), *loss = loss_inst(g->l, &k, RULE_LOSS);
   operands(g, &k, grad, model, &data, &ops);
   IrTrain *t = ARENA_NEW(g->arena, IrTrain);
-  *t = (IrTrain){.loss = loss->func->name, .loss_grad = grad->func->name, .n_params = k.n_floats,
+  *t = (IrTrain){.loss = loss->func->name,
+                 .loss_grad = grad->func->name,
+                 .n_params = k.n_floats,
                  .n_data = ops.len - k.n_floats,
                  .n_captured = grad->cap_leaves.len + k.model.len - k.n_floats};
   for (int i = 0; i < t->n_params; i++) shape_like(g, &s, ops.data[i]);
@@ -413,7 +420,8 @@ Value *lower_train(Gen *g, Expr *e, bool train) {
     if (train ? options[i].train : options[i].minimize)
       vec_push(g->arena, &ops, option_value(g, &options[i], given[i]));
   const Report *list = train ? train_report : minimize_report;
-  int n = train ? (int)(sizeof train_report / sizeof *train_report) : (int)(sizeof minimize_report / sizeof *minimize_report);
+  int n = train ? (int)(sizeof train_report / sizeof *train_report)
+                : (int)(sizeof minimize_report / sizeof *minimize_report);
   for (int i = 0; i < n; i++) report_shape(g, &s, &list[i]);
   g->b.loc.loc = e->loc;
   IrOp *op = ir_op_explicit(&g->b, train ? IR_TRAIN : IR_MINIMIZE, ops.data, ops.len, s.types, s.dims, s.n);

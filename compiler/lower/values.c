@@ -85,12 +85,24 @@ Value *value_from(Gen *g, const Type *t, const IrVal *leaves, int *at) {
   return value_parts(g, parts, n);
 }
 
-void value_name(Gen *g, const Value *v, Name name) {
-  if (v->kind == VALUE_LEAF && v->val && name && name[0] && !(name[0] == '_' && !name[1])) {
-    IrValue *val = &g->f->vals.data[v->val];
-    if (!val->name) val->name = name;
-  }
-  for (int i = 0; v->kind == VALUE_PARTS && i < v->n_parts; i++) value_name(g, v->parts[i], name);
+static void hint(Gen *g, const Value *leaf, Name name) {
+  if (!leaf->val || !name || !name[0] || (name[0] == '_' && !name[1])) return;
+  IrValue *val = &g->f->vals.data[leaf->val];
+  if (!val->name) val->name = name;
+}
+
+void value_name(Gen *g, const Value *v, const Type *t, Name name) {
+  LeafVec leaves = {0};
+  ValueVec vals = {0};
+  value_leaves(v, &vals, g->arena);
+  if (t && name && type_is_aggregate(t)) type_leaves(g->l, t, name, g->real, &leaves);
+  for (int i = 0; i < vals.len; i++) hint(g, vals.data[i], i < leaves.len ? leaves.data[i].path : name);
+}
+
+void leaf_name(Gen *g, IrVal v, const Symbol *s, int k) {
+  LeafVec leaves = {0};
+  if (s->type && type_is_aggregate(s->type)) type_leaves(g->l, s->type, s->name, g->real, &leaves);
+  hint(g, value_leaf(g, v), k < leaves.len ? leaves.data[k].path : s->name);
 }
 
 IrType leaf_type(Gen *g, const Value *leaf) {
@@ -104,9 +116,7 @@ const IrVal *leaf_dims(Gen *g, const Value *leaf) {
 
 // ---- types -----------------------------------------------------------------------------------------------------------
 
-const Type *type_base(const Type *t) {
-  return t->kind == TYPE_ARRAY || t->kind == TYPE_GROW ? t->elem : t;
-}
+const Type *type_base(const Type *t) { return t->kind == TYPE_ARRAY || t->kind == TYPE_GROW ? t->elem : t; }
 
 IrElem elem_of(const Type *t, IrElem real) {
   switch (type_base(t)->kind) {
