@@ -329,7 +329,7 @@ Test(error, sites_are_remembered) {
 
 // How many frames fit above the limit. Each frame's address is handed to the next, so that each exists.
 static int descend(uintptr_t limit, int depth, volatile char *above) {
-  volatile char frame[256];
+  volatile char frame[256] = {0};
   frame[depth % 256] = above ? *above : 0;
   if ((uintptr_t)__builtin_frame_address(0) < limit)
     return depth;
