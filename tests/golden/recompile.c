@@ -2,6 +2,7 @@
 //
 // The derivative of a function, and what `dp grad` printed for it compiled as a program of its own, give the same bits
 // under --strict-fp, at every level. Arguments are random; sizes and ints are small numbers, or what NAME=VALUE says.
+#define _GNU_SOURCE // memmem
 #include "dp/dp.h"
 
 #include <ctype.h>
@@ -134,10 +135,25 @@ static void fill(dp_value *v, unsigned long long *state) {
   }
 }
 
+// Sizes that the function insists on: `assert v2 == 2, "sizes do not fit"`.
+static void read_asserted(const char *source, Sizes *s) {
+  static const char start[] = "    assert ";
+  for (const char *p = source; (p = strstr(p, start));) {
+    p += sizeof start - 1;
+    const char *eq = strstr(p, " == "), *end = strchr(p, 10);
+    if (!eq || !end || !memmem(p, (size_t)(end - p), "sizes do not fit", 16)) continue;
+    const char *expr = eq + 4;
+    long long v = sum(&expr, s);
+    long long *known = size_named(s, p, (size_t)(eq - p), v);
+    if (known) *known = v;
+  }
+}
+
 static bool make_arguments(const char *source, const dp_leaf *leaves, int n, Sizes *s, dp_value *out) {
   const char *p = strstr(source, "fn "), *name;
   p = p ? strchr(p, '(') : NULL;
   unsigned long long state = 1;
+  read_asserted(source, s);
   for (int k = 0; k < n; k++) {
     size_t len;
     p = p ? next_param(p + 1, &name, &len) : NULL;
