@@ -240,6 +240,8 @@ FnView fn_view(Checker *c, const Type *t);
 // A function value where one is wanted; want NULL: any. args: types of the arguments it is about to get, for lambdas
 // without types (n_args of them, -1: unknown).
 Type *check_fn_value(Checker *c, Expr *e, Type *want, Type **args, int n_args, const char *what);
+Type *check_builtin_value(Checker *c, Expr *e, const Symbol *s,
+                          Type *want); // `sin`: it becomes `fn(x) => sin(x)`
 Type *check_lambda(Checker *c, Expr *e, Type *want, Type **args, int n_args);
 bool needs_arg_types(Checker *c, const Expr *e);
 const Expr *
@@ -250,6 +252,7 @@ const char *fn_describe(Checker *c, const Expr *e); // "`mse`", "this function"
 // ---- check_builtin.c, check_train.c, check_deriv.c, check_rule.c -----------------------------------------------------
 
 const char *builtin_name(Builtin b);
+int builtin_value_arity(Builtin b);        // as a function value: its parameters; 0: it can only be called
 bool builtin_takes(Builtin b, int n_args); // for names that are built-in and in the prelude
 Type *check_builtin(Checker *c, Expr *e, Builtin b, Type *hint);
 Type *check_train(Checker *c, Expr *e);

@@ -10,6 +10,19 @@ static const char *const names[BUILTIN_COUNT] = {
 
 const char *builtin_name(Builtin b) { return names[b]; }
 
+int builtin_value_arity(Builtin b) {
+  switch (b) {
+  case BUILTIN_ATAN2:
+  case BUILTIN_HYPOT:
+  case BUILTIN_MIN:
+  case BUILTIN_MAX:
+  case BUILTIN_DIV:
+  case BUILTIN_MOD: return 2;
+  case BUILTIN_FMA: return 3;
+  default: return b <= BUILTIN_ABS || (b >= BUILTIN_INT && b <= BUILTIN_F32) ? 1 : 0;
+  }
+}
+
 bool builtin_takes(Builtin b, int n_args) {
   if (b == BUILTIN_MIN || b == BUILTIN_MAX) return n_args == 2;
   return true;

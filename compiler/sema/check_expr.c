@@ -128,14 +128,7 @@ static Type *fn_symbol_type(Checker *c, const Symbol *s, Loc loc) {
   return type_fn(c, sig->params, sig->n_params, ensure_result(c, fn, loc), sig);
 }
 
-static Type *report_builtin_value(Checker *c, const Expr *e) {
-  const char *name = e->name.name;
-  Diag *g = diag_add(c->d, DIAG_FN_VALUE, e->loc, "the built-in function `%s` can only be called", name);
-  diag_help(c->d, g, "where a function is wanted, write `fn(x) => %s(x)`", name);
-  return c->error;
-}
-
-static Type *symbol_type(Checker *c, Expr *e, Symbol *s) {
+static Type *symbol_type(Checker *c, Expr *e, Symbol *s, Type *hint) {
   switch (s->kind) {
   case SYM_LOCAL:
   case SYM_PARAM:
@@ -144,7 +137,7 @@ static Type *symbol_type(Checker *c, Expr *e, Symbol *s) {
     e->size = s->size;
     return s->type;
   case SYM_FN: return fn_symbol_type(c, s, e->loc);
-  case SYM_BUILTIN: return report_builtin_value(c, e);
+  case SYM_BUILTIN: return check_builtin_value(c, e, s, hint && hint->kind == TYPE_FN ? hint : NULL);
   case SYM_STRUCT: {
     Diag *g = diag_add(c->d, DIAG_TYPE, e->loc, "`%s` is a type, not a value", s->name);
     diag_help(c->d, g, "make one with `%s { ... }`", s->name);
@@ -159,10 +152,10 @@ static Type *symbol_type(Checker *c, Expr *e, Symbol *s) {
   return c->error;
 }
 
-static Type *check_name(Checker *c, Expr *e, const Type *hint) {
+static Type *check_name(Checker *c, Expr *e, Type *hint) {
   Symbol *s = name_find(c, e->name.name);
   e->name.symbol = s;
-  if (s) return symbol_type(c, e, s);
+  if (s) return symbol_type(c, e, s, hint);
   if (number_name(e)) return float_literal(c, hint);
   report_unknown_name(c, e->name.name, e->loc);
   return c->error;
@@ -179,7 +172,7 @@ static Type *check_member(Checker *c, Expr *e, const Symbol *module) {
   Symbol *s = module_find(c, module->module, e->field.name);
   if (s && s->kind != SYM_MODULE) {
     e->field.symbol = s;
-    return symbol_type(c, e, s);
+    return symbol_type(c, e, s, NULL);
   }
   ModuleInfo *info = module_info(c, module->module);
   VEC(Name) names = {0};

@@ -53,6 +53,11 @@ static bool is_deriv_call(Checker *c, const Expr *e) {
   return s && s->kind == SYM_BUILTIN && builtin_is_deriv((Builtin)s->n_fns);
 }
 
+// How many parameters it has as a function value; 0: it is not a built-in function that can be one.
+static int value_arity(const Symbol *s) {
+  return s && s->kind == SYM_BUILTIN ? builtin_value_arity((Builtin)s->n_fns) : 0;
+}
+
 bool needs_arg_types(Checker *c, const Expr *e) {
   if (!e) return false;
   if (e->kind == EXPR_LAMBDA) {
@@ -62,7 +67,7 @@ bool needs_arg_types(Checker *c, const Expr *e) {
   }
   if (e->kind == EXPR_NAME) { // of several variants the arguments' types choose
     const Symbol *s = name_find(c, e->name.name);
-    return s && s->kind == SYM_FN && s->n_fns > 1;
+    return (s && s->kind == SYM_FN && s->n_fns > 1) || value_arity(s);
   }
   return is_deriv_call(c, e) && e->call.args.len && needs_arg_types(c, e->call.args.data[0].value);
 }
@@ -164,6 +169,59 @@ Type *check_lambda(Checker *c, Expr *e, Type *want, Type **args, int n_args) {
   return e->type = type_fn(c, types, n, result, scheme->n_sizes ? scheme : NULL);
 }
 
+// ---- built-in functions as values --------------------------------------------------------------------------------------
+
+static Expr *name_expr(Checker *c, Loc loc, Name name) {
+  Expr *e = ARENA_NEW(c->a, Expr);
+  *e = (Expr){.kind = EXPR_NAME, .loc = loc};
+  e->name.name = name;
+  return e;
+}
+
+// The name becomes `fn(x) => sin(x)`.
+static void become_lambda(Checker *c, Expr *e, int n) {
+  static const char *const names[] = {"x", "y", "z"};
+  Loc loc = e->loc;
+  Name called = e->name.name;
+  Expr *call = ARENA_NEW(c->a, Expr);
+  *call = (Expr){.kind = EXPR_CALL, .loc = loc};
+  call->call.callee = name_expr(c, loc, called);
+  *e = (Expr){.kind = EXPR_LAMBDA, .loc = loc};
+  for (int i = 0; i < n; i++) {
+    Name name = intern_cstr(c->names, names[i]);
+    Param param = {.name = name, .loc = loc};
+    Arg arg = {.value = name_expr(c, loc, name)};
+    vec_push(c->a, &e->lambda.params, param);
+    vec_push(c->a, &call->call.args, arg);
+  }
+  e->lambda.body = call;
+}
+
+// Of a name that is built-in and in the prelude (max), the parameters it is to take decide.
+static int arity_as_value(Checker *c, const Expr *e, const Type *want, Type *const *args, int n_args) {
+  if (e->kind != EXPR_NAME) return 0;
+  const Symbol *s = name_find(c, e->name.name);
+  if (!s || s->kind != SYM_FN || s->fns[0]->module != c->p->prelude) return value_arity(s);
+  int n = value_arity(map_get(&c->builtins, e->name.name));
+  bool scalars = n_args > 0 && args[0] && type_is_numeric(args[0]);
+  return n && n == n_args && (want || scalars) ? n : 0;
+}
+
+Type *check_builtin_value(Checker *c, Expr *e, const Symbol *s, Type *want) {
+  Builtin b = (Builtin)s->n_fns;
+  int n = value_arity(s);
+  if (!n) {
+    Diag *g =
+        diag_add(c->d, DIAG_FN_VALUE, e->loc, "the built-in function `%s` can only be called", e->name.name);
+    diag_help(c->d, g, "where a function is wanted, write `fn(x) => %s(x)`", e->name.name);
+    return c->error;
+  }
+  become_lambda(c, e, n);
+  Type **types = ARENA_ARRAY(c->a, Type *, n);
+  for (int i = 0; i < n; i++) types[i] = b == BUILTIN_DIV || b == BUILTIN_MOD ? c->int_ : default_float(c);
+  return check_lambda(c, e, want && want->n_parts == n ? want : NULL, types, n);
+}
+
 // ---- a function where one is wanted ------------------------------------------------------------------------------------
 
 static void report_fn_mismatch(Checker *c, const Expr *e, const Type *want, const Type *got, const char *what,
@@ -247,6 +305,8 @@ Type *check_fn_value(Checker *c, Expr *e, Type *want, Type **args, int n_args, c
     args = want->parts;
     n_args = want->n_parts;
   }
+  int arity = n_args >= 0 ? arity_as_value(c, e, want, args, n_args) : 0;
+  if (arity && (!want || want->n_parts == arity)) become_lambda(c, e, arity);
   Type *t;
   if (e->kind == EXPR_LAMBDA)
     t = check_lambda(c, e, want, args, n_args);
