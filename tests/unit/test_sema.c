@@ -385,7 +385,6 @@ Test(sema, flow_and_ownership) {
 }
 
 Test(sema, derivatives) {
-  check_error("fn main() { print(grad(sin)(1.0)) }", "E0307", "sin");
   check_error("fn g(x: [n]f64) -> [n]f64 = x\nfn f(x: [n]f64) -> [n]f64 = grad(g)(x)", "E0601", "g)(x)");
   check_error("fn g(k: int) -> f64 = 1.0\nfn f() -> f64 = grad(g)(1)", "E0602", "g)(1)");
   check_error("fn g(x: f64) -> f64 = x\nfn f() -> f64 = grad(g, wrt: y)(1.0)", "E0602", "y)");
@@ -407,8 +406,7 @@ Test(sema, built_in_functions_are_function_values) {
                    " print(both(max, 1.0) + grad(max)([1.0, 2.0])[0] + real_too(f32(1.0)))\n"
                    " print(jacobian(tanh)([1.0, 2.0]))\n}");
   cr_expect(silent(&k), "%s", rendered(&k));
-  check_error("fn apply(f: fn(f64) -> f64) -> f64 = f(1.0)\nfn g() -> f64 = apply(atan2)", "E0300",
-              "2 parameters");
+  check_error("fn apply(f: fn(f64) -> f64) -> f64 = f(1.0)\nfn g() -> f64 = apply(atan2)", "E0300", "atan2");
   check_error("fn main() { let f = push }", "E0307", "push");
 }
 
