@@ -89,6 +89,7 @@ IrVal known_value(Gen *g, const Size *s);                // computes it; 0: not 
 IrVal size_emit(Gen *g, const Size *s, const BindVec *binds); // by the names in binds alone; 0: others occur
 bool size_only(const Size *s, const BindVec *binds);          // no other names occur
 const Symbol *size_symbol_of(const Size *s);                  // of a bare name, else NULL
+IrVal known_exact(Gen *g, IrVal size); // the constant that a size parameter stands for, or itself
 void check_same(Gen *g, IrVal actual, IrVal expected, Name what);
 void check_emit(Gen *g, IrOpKind k, const IrVal *args, int n, Name what);
 void check_that(Gen *g, IrVal cond, const char *message);

@@ -37,8 +37,8 @@ static int free_axis(const Sel *sel, int k) { // the k-th axis that is still the
     if ((i >= sel->n || sel->axes[i].kind != AXIS_AT) && k-- == 0) return i;
 }
 
-static IrVal axis_len(const Sel *sel, int i, const IrVal *dims) {
-  return i >= sel->n || sel->axes[i].kind == AXIS_ALL ? dims[i] : sel->axes[i].len;
+static IrVal axis_len(Gen *g, const Sel *sel, int i, const IrVal *dims) {
+  return known_exact(g, i >= sel->n || sel->axes[i].kind == AXIS_ALL ? dims[i] : sel->axes[i].len);
 }
 
 static void check_index(Gen *g, IrVal i, IrVal size, Name what) {
@@ -101,7 +101,7 @@ static void sel_apply(Gen *g, Sel *sel, const Expr *e, const IrVal *dims, Name w
   for (int k = 0; k < e->index.idx.len; k++) {
     Expr *ix = e->index.idx.data[k];
     int i = free_axis(sel, axis);
-    IrVal len = axis_len(sel, i, dims);
+    IrVal len = axis_len(g, sel, i, dims);
     g->b.loc.loc = ix->loc;
     sel_extend(sel, i);
     if (ix->kind == EXPR_RANGE) {

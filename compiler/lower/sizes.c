@@ -181,6 +181,13 @@ void check_that(Gen *g, IrVal cond, const char *message) {
   check_emit(g, IR_ASSERT, (IrVal[]){cond, text}, 2, NULL);
 }
 
+IrVal known_exact(Gen *g, IrVal size) {
+  int64_t c;
+  if (size == 0 || size > (IrVal)g->inst->n_size_params) return size;
+  bool exact = size_is_const(g->inst->sizes[size - 1].size, &c);
+  return exact ? ir_const_int(&g->b, c) : size;
+}
+
 void check_same(Gen *g, IrVal actual, IrVal expected, Name what) {
   int64_t a, b;
   if (actual == expected) return;
