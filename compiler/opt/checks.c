@@ -4,7 +4,7 @@
 // A check may leave a loop when its body does nothing that shows (no call, no print, no assertion), surely comes to the
 // check in each round, and ends: then a program that fails still fails, only sooner. It stands under a test that the loop
 // runs at all. Such a test with checks under it can leave the next loop in turn.
-#include "opt/scalar.h"
+#include "opt/range.h"
 
 enum { MAX_MOVES = 8, MAX_TREE = 6 };
 

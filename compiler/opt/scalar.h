@@ -77,26 +77,4 @@ bool simplify_overwritten(const IrFunc *f, const IrVal *args, int n);
 // Checks that cannot fail.
 bool simplify_check(const Simplify *s, const IrFunc *f, const IrOp *op, const IrVal *args);
 
-// ---- range.c: what is known of ints at one place -------------------------------------------------------------------
-// Follows a function from the front: define what runs, enter and leave regions, and ask in between. Everything known is
-// a linear inequality between values (products of values count as values), or a numeric bound; nothing wraps in it.
-
-typedef struct Range Range;
-typedef struct Interval {
-  int64_t lo, hi;
-} Interval;
-typedef struct RangeMark {
-  int facts, links, undo;
-} RangeMark;
-
-Range *range_new(Arena *a, const IrFunc *f);       // at the function's start
-RangeMark range_mark(const Range *r);              // before a region
-void range_reset(Range *r, RangeMark m);           // after it: what held only there is forgotten
-void range_define(Range *r, const IrOp *op);       // op ran; a check passed
-void range_enter(Range *r, const IrOp *op, int k); // at the start of region k of op
-void range_assume(Range *r, IrVal cond, bool truth);
-Interval range_of(Range *r, IrVal v);
-// Is a >= b + c, whatever happens? b may be 0, which is none. False: not known.
-bool range_at_least(Range *r, IrVal a, IrVal b, int64_t c);
-
 #endif

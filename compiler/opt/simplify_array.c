@@ -2,7 +2,7 @@
 // made, but only as far as a scalar: reading an older version instead would keep it alive beside the newer one.
 #include "opt/scalar.h"
 
-enum { MAX_VERSIONS = 64 }; // looked through for one element
+enum { MAX_VERSIONS = 64, MAX_PUSHES = 1024 }; // looked through for one element, for a length
 
 typedef enum Place { PLACE_SAME, PLACE_OTHER, PLACE_UNKNOWN } Place;
 
@@ -32,7 +32,7 @@ IrVal simplify_get(const IrFunc *f, const IrVal *args, int n) {
 
 bool simplify_len(const IrFunc *f, IrVal array, int64_t *out) {
   int64_t more = 0;
-  for (;;) {
+  for (int steps = 0; steps < MAX_PUSHES; steps++) {
     const IrOp *d = ir_val(f, array)->def;
     if (!d) return false;
     switch ((IrOpKind)d->kind) {
@@ -46,6 +46,7 @@ bool simplify_len(const IrFunc *f, IrVal array, int64_t *out) {
     }
     array = d->args[0];
   }
+  return false;
 }
 
 bool simplify_overwritten(const IrFunc *f, const IrVal *args, int n) {
