@@ -9,14 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
-static const uintptr_t STACK_RESERVE = 256 << 10;  // left for C functions that compiled code calls
-static const uintptr_t FOREIGN_STACK = 64 << 10;   // what a stack of unknown size (a coroutine's) is trusted to have
+static const uintptr_t STACK_RESERVE = 256 << 10; // left for C functions that compiled code calls
+static const uintptr_t FOREIGN_STACK =
+    64 << 10; // what a stack of unknown size (a coroutine's) is trusted to have
 
 dprt_ctx *dprt_ctx_new(const dprt_hooks *hooks) {
   dprt_hooks own = hooks ? *hooks : (dprt_hooks){0};
   dprt_ctx *ctx = own.alloc ? own.alloc(own.user, sizeof *ctx) : malloc(sizeof *ctx);
-  if (!ctx)
-    return NULL;
+  if (!ctx) return NULL;
   *ctx = (dprt_ctx){.hooks = own, .c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0)};
   textbuf_init(&ctx->text, ctx);
   textbuf_init(&ctx->error_text, ctx);
@@ -25,12 +25,10 @@ dprt_ctx *dprt_ctx_new(const dprt_hooks *hooks) {
 }
 
 void dprt_ctx_free(dprt_ctx *ctx) {
-  if (!ctx)
-    return;
+  if (!ctx) return;
   dprt_text_free_all(ctx);
   dprt_memory_free_all(ctx);
-  if (ctx->c_locale)
-    freelocale(ctx->c_locale);
+  if (ctx->c_locale) freelocale(ctx->c_locale);
   dprt_raw_free(ctx, ctx);
 }
 
@@ -88,8 +86,8 @@ static void find_stack(dprt_ctx *ctx, uintptr_t here) {
 
 uintptr_t dprt_stack_limit(dprt_ctx *ctx) {
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-  bool known = ctx->stack_high && pthread_equal(ctx->thread, pthread_self()) && here >= ctx->stack_low && here < ctx->stack_high;
-  if (!known)
-    find_stack(ctx, here);
+  bool known = ctx->stack_high && pthread_equal(ctx->thread, pthread_self()) && here >= ctx->stack_low &&
+               here < ctx->stack_high;
+  if (!known) find_stack(ctx, here);
   return ctx->stack_limit;
 }

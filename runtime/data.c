@@ -14,10 +14,10 @@ typedef struct Csv {
   const char *path;
   const char *p, *end; // what is left; *end is NUL
   char separator;
-  int64_t line;        // of p, from 1
-  int64_t cols;        // 0 until the first data row
-  int64_t first_line;  // where that row stands
-  int64_t rows, room;  // rows read, rows `table` has room for
+  int64_t line;       // of p, from 1
+  int64_t cols;       // 0 until the first data row
+  int64_t first_line; // where that row stands
+  int64_t rows, room; // rows read, rows `table` has room for
   double *table;
 } Csv;
 
@@ -52,35 +52,28 @@ static bool parse_number(const Csv *csv, const char *p, const char *end, double 
                                 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
   const char *start = p;
   bool negative = p < end && *p == '-';
-  if (p < end && (*p == '-' || *p == '+'))
-    p++;
+  if (p < end && (*p == '-' || *p == '+')) p++;
   const char *unsigned_start = p;
   uint64_t mantissa = 0;
   int digits = 0, scale = 0;
-  for (; p < end && is_digit(*p); p++, digits++)
-    mantissa = mantissa * 10 + (uint64_t)(*p - '0');
+  for (; p < end && is_digit(*p); p++, digits++) mantissa = mantissa * 10 + (uint64_t)(*p - '0');
   if (p < end && *p == '.')
     for (p++; p < end && is_digit(*p); p++, digits++, scale--)
       mantissa = mantissa * 10 + (uint64_t)(*p - '0');
   if (digits == 0) {
-    if (!word(unsigned_start, end, out))
-      return false;
+    if (!word(unsigned_start, end, out)) return false;
     *out = negative ? -*out : *out;
     return true;
   }
   if (p < end && (*p == 'e' || *p == 'E')) {
     bool down = ++p < end && *p == '-';
-    if (p < end && (*p == '-' || *p == '+'))
-      p++;
-    if (p == end || !is_digit(*p))
-      return false;
+    if (p < end && (*p == '-' || *p == '+')) p++;
+    if (p == end || !is_digit(*p)) return false;
     int exponent = 0;
-    for (; p < end && is_digit(*p); p++)
-      exponent = exponent < 100000 ? exponent * 10 + (*p - '0') : exponent;
+    for (; p < end && is_digit(*p); p++) exponent = exponent < 100000 ? exponent * 10 + (*p - '0') : exponent;
     scale += down ? -exponent : exponent;
   }
-  if (p != end)
-    return false;
+  if (p != end) return false;
   if (digits <= 19 && mantissa <= (uint64_t)1 << 53 && scale >= -22 && scale <= 22) {
     double v = scale < 0 ? (double)mantissa / tens[-scale] : (double)mantissa * tens[scale];
     *out = negative ? -v : v;
@@ -94,36 +87,33 @@ static bool parse_number(const Csv *csv, const char *p, const char *end, double 
 // ---- rows and cells ------------------------------------------------------------------------------------------
 
 static int32_t fail_line(const Csv *csv, int64_t line, const char *what) {
-  return dprt_fail(csv->ctx, DPRT_DATA, csv->ctx->site, "%s, line %lld: %s", csv->path, (long long)line, what);
+  return dprt_fail(csv->ctx, DPRT_DATA, csv->ctx->site, "%s, line %lld: %s", csv->path, (long long)line,
+                   what);
 }
 
 static int32_t fail_cell(const Csv *csv, int64_t line, int64_t column, Cell cell) {
   int shown = cell.len > 40 ? 40 : (int)cell.len;
-  while (shown > 0 && (size_t)shown < cell.len && ((unsigned char)cell.text[shown] & 0xC0) == 0x80)
-    shown--;
+  while (shown > 0 && (size_t)shown < cell.len && ((unsigned char)cell.text[shown] & 0xC0) == 0x80) shown--;
   if (cell.len == 0)
-    return dprt_fail(csv->ctx, DPRT_DATA, csv->ctx->site, "%s, line %lld, column %lld: the cell is empty", csv->path,
-                     (long long)line, (long long)column);
-  return dprt_fail(csv->ctx, DPRT_DATA, csv->ctx->site, "%s, line %lld, column %lld: \"%.*s%s\" is not a number",
-                   csv->path, (long long)line, (long long)column, shown, cell.text,
-                   (size_t)shown < cell.len ? "..." : "");
+    return dprt_fail(csv->ctx, DPRT_DATA, csv->ctx->site, "%s, line %lld, column %lld: the cell is empty",
+                     csv->path, (long long)line, (long long)column);
+  return dprt_fail(csv->ctx, DPRT_DATA, csv->ctx->site,
+                   "%s, line %lld, column %lld: \"%.*s%s\" is not a number", csv->path, (long long)line,
+                   (long long)column, shown, cell.text, (size_t)shown < cell.len ? "..." : "");
 }
 
 static bool blank(char c) { return c == ' ' || c == '\t'; }
 
 // Past the line end at p, if there is one: LF, CR LF or CR.
 static void skip_line_end(Csv *csv) {
-  if (csv->p < csv->end && *csv->p == '\r')
-    csv->p++;
-  if (csv->p < csv->end && *csv->p == '\n')
-    csv->p++;
+  if (csv->p < csv->end && *csv->p == '\r') csv->p++;
+  if (csv->p < csv->end && *csv->p == '\n') csv->p++;
   csv->line++;
 }
 
 static const char *line_end(const Csv *csv) {
   const char *p = csv->p;
-  while (p < csv->end && *p != '\n' && *p != '\r')
-    p++;
+  while (p < csv->end && *p != '\n' && *p != '\r') p++;
   return p;
 }
 
@@ -131,12 +121,9 @@ static const char *line_end(const Csv *csv) {
 static bool next_row(Csv *csv) {
   while (csv->p < csv->end) {
     const char *p = csv->p;
-    while (p < csv->end && blank(*p) && *p != csv->separator)
-      p++;
-    if (p == csv->end)
-      return false;
-    if (*p != '\n' && *p != '\r' && *p != '#')
-      return true;
+    while (p < csv->end && blank(*p) && *p != csv->separator) p++;
+    if (p == csv->end) return false;
+    if (*p != '\n' && *p != '\r' && *p != '#') return true;
     csv->p = *p == '#' ? line_end(csv) : p;
     skip_line_end(csv);
   }
@@ -157,8 +144,7 @@ static void quoted_cell(Csv *csv, Cell *cell) {
 static Cell next_cell(Csv *csv) {
   Cell cell = {0};
   const char *p = csv->p;
-  while (p < csv->end && blank(*p) && *p != csv->separator)
-    p++;
+  while (p < csv->end && blank(*p) && *p != csv->separator) p++;
   csv->p = p;
   if (p < csv->end && *p == '"') {
     quoted_cell(csv, &cell);
@@ -167,12 +153,11 @@ static Cell next_cell(Csv *csv) {
     cell.text = p;
   }
   const char *rest = p;
-  while (p < csv->end && *p != csv->separator && *p != '\n' && *p != '\r')
-    p++;
+  while (p < csv->end && *p != csv->separator && *p != '\n' && *p != '\r') p++;
   const char *stop = p;
-  while (stop > rest && blank(stop[-1]))
-    stop--;
-  if (rest == cell.text || stop > rest) // text after a closing quote belongs to the cell, which is then no number
+  while (stop > rest && blank(stop[-1])) stop--;
+  if (rest == cell.text ||
+      stop > rest) // text after a closing quote belongs to the cell, which is then no number
     cell.len = (size_t)(stop - cell.text);
   csv->p = p;
   cell.last = p == csv->end || *p != csv->separator;
@@ -189,8 +174,7 @@ static char pick_separator(const Csv *csv) {
   static const char candidates[] = {',', '\t', ';'};
   size_t n = (size_t)(line_end(csv) - csv->p);
   for (size_t i = 0; i < sizeof candidates; i++)
-    if (memchr(csv->p, candidates[i], n))
-      return candidates[i];
+    if (memchr(csv->p, candidates[i], n)) return candidates[i];
   return ',';
 }
 
@@ -201,8 +185,7 @@ static bool is_header(Csv row) {
   for (Cell c = {0}; !c.last;) {
     c = next_cell(&row);
     double v;
-    if (c.len == 0)
-      continue;
+    if (c.len == 0) continue;
     if (parse_number(&row, c.text, c.text + c.len, &v))
       numbers++;
     else if (is_digit(*c.text) || strchr("+-.", *c.text))
@@ -215,8 +198,7 @@ static bool is_header(Csv row) {
 
 static int64_t count_cells(Csv row) {
   int64_t n = 0;
-  for (Cell c = {0}; !c.last; n++)
-    c = next_cell(&row);
+  for (Cell c = {0}; !c.last; n++) c = next_cell(&row);
   return n;
 }
 
@@ -225,9 +207,9 @@ static int64_t count_cells(Csv row) {
 // Rows cannot be more than the lines left, nor than the bytes left at two to a cell.
 static bool make_room(Csv *csv) {
   int64_t lines = 1;
-  for (const char *p = csv->p; p < csv->end && (p = memchr(p, '\n', (size_t)(csv->end - p))); p++)
-    lines++;
-  for (const char *p = csv->p; lines == 1 && p < csv->end && (p = memchr(p, '\r', (size_t)(csv->end - p))); p++)
+  for (const char *p = csv->p; p < csv->end && (p = memchr(p, '\n', (size_t)(csv->end - p))); p++) lines++;
+  for (const char *p = csv->p; lines == 1 && p < csv->end && (p = memchr(p, '\r', (size_t)(csv->end - p)));
+       p++)
     csv->room++; // a file of bare CRs: no LF in it
   lines += csv->room;
   int64_t most = (csv->end - csv->p) / (2 * csv->cols) + 1;
@@ -247,8 +229,7 @@ static int32_t read_row(Csv *csv) {
   int64_t line = csv->line, column = 0;
   Csv start = *csv;
   double *row = csv->table + csv->rows * csv->cols;
-  if (csv->rows == csv->room)
-    return fail_ragged(csv, line, count_cells(start));
+  if (csv->rows == csv->room) return fail_ragged(csv, line, count_cells(start));
   for (Cell c = {0}; !c.last; column++) {
     int64_t cell_line = csv->line;
     c = next_cell(csv);
@@ -262,8 +243,7 @@ static int32_t read_row(Csv *csv) {
 }
 
 static int32_t read_rows(Csv *csv) {
-  if (csv->end - csv->p >= 3 && memcmp(csv->p, "\xEF\xBB\xBF", 3) == 0)
-    csv->p += 3;
+  if (csv->end - csv->p >= 3 && memcmp(csv->p, "\xEF\xBB\xBF", 3) == 0) csv->p += 3;
   if (!next_row(csv))
     return dprt_fail(csv->ctx, DPRT_DATA, csv->ctx->site, "%s: the file holds no data", csv->path);
   csv->separator = pick_separator(csv);
@@ -271,8 +251,7 @@ static int32_t read_rows(Csv *csv) {
   csv->first_line = csv->line;
   if (is_header(*csv)) {
     names = count_cells(*csv);
-    for (Cell c = {0}; !c.last;)
-      c = next_cell(csv);
+    for (Cell c = {0}; !c.last;) c = next_cell(csv);
   }
   bool any = next_row(csv);
   csv->cols = names;
@@ -280,12 +259,10 @@ static int32_t read_rows(Csv *csv) {
     csv->first_line = csv->line;
     csv->cols = count_cells(*csv);
   }
-  if (!make_room(csv))
-    return (int32_t)dprt_get_error(csv->ctx)->status;
+  if (!make_room(csv)) return (int32_t)dprt_get_error(csv->ctx)->status;
   for (; any; any = next_row(csv)) {
     int32_t status = read_row(csv);
-    if (status)
-      return status;
+    if (status) return status;
   }
   return DPRT_OK;
 }
@@ -293,8 +270,7 @@ static int32_t read_rows(Csv *csv) {
 int32_t dprt_read_csv(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) {
   size_t len;
   char *text = dprt_read_file(ctx, in[0].str, &len);
-  if (!text)
-    return (int32_t)dprt_get_error(ctx)->status;
+  if (!text) return (int32_t)dprt_get_error(ctx)->status;
   Csv csv = {.ctx = ctx, .path = in[0].str, .p = text, .end = text + len, .line = 1};
   int32_t status = read_rows(&csv);
   dprt_raw_free(ctx, text);
@@ -312,8 +288,7 @@ int32_t dprt_read_csv(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) {
 
 static int64_t count_names(const char *header) {
   int64_t n = 1;
-  for (const char *p = header; *p; p++)
-    n += *p == ',';
+  for (const char *p = header; *p; p++) n += *p == ',';
   return n;
 }
 
@@ -323,7 +298,8 @@ int32_t dprt_write_csv(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) {
   const double *table = in[2].data;
   int64_t rows = in[3].i64, cols = in[4].i64;
   if (*header && count_names(header) != cols)
-    return dprt_fail(ctx, DPRT_ARGUMENT, ctx->site, "the header \"%s\" names %lld columns, but the table has %lld", header,
+    return dprt_fail(ctx, DPRT_ARGUMENT, ctx->site,
+                     "the header \"%s\" names %lld columns, but the table has %lld", header,
                      (long long)count_names(header), (long long)cols);
   if (strpbrk(header, "\r\n"))
     return dprt_fail(ctx, DPRT_ARGUMENT, ctx->site, "the header of a CSV file must be one line");

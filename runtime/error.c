@@ -15,14 +15,12 @@ const dprt_site *dprt_site_now(const dprt_ctx *ctx) { return ctx->site; }
 // A message cut to fit ends in "..." and never in half a character.
 static void mark_cut(char *message, size_t size) {
   size_t end = size - 4;
-  while (end && ((unsigned char)message[end] & 0xC0) == 0x80)
-    end--;
+  while (end && ((unsigned char)message[end] & 0xC0) == 0x80) end--;
   memcpy(message + end, "...", 4);
 }
 
 int32_t dprt_fail(dprt_ctx *ctx, dprt_status status, const dprt_site *site, const char *fmt, ...) {
-  if (ctx->error.status != DPRT_OK)
-    return (int32_t)ctx->error.status;
+  if (ctx->error.status != DPRT_OK) return (int32_t)ctx->error.status;
   va_list ap;
   va_start(ap, fmt);
   locale_t host = uselocale(ctx->c_locale);
@@ -65,23 +63,26 @@ int32_t dprt_fail_index(dprt_ctx *ctx, const dprt_site *site, const char *what, 
                    *s.text ? s.text : " for an array", (long long)size);
 }
 
-int32_t dprt_fail_range(dprt_ctx *ctx, const dprt_site *site, const char *what, int64_t lo, int64_t hi, int64_t size) {
+int32_t dprt_fail_range(dprt_ctx *ctx, const dprt_site *site, const char *what, int64_t lo, int64_t hi,
+                        int64_t size) {
   Subject s = subject(" of ", what);
   if (lo > hi)
-    return dprt_fail(ctx, DPRT_INDEX, site, "the slice %lld..%lld%s ends before it starts", (long long)lo, (long long)hi,
-                     s.text);
+    return dprt_fail(ctx, DPRT_INDEX, site, "the slice %lld..%lld%s ends before it starts", (long long)lo,
+                     (long long)hi, s.text);
   s = subject(" for ", what);
-  return dprt_fail(ctx, DPRT_INDEX, site, "the slice %lld..%lld is out of range%s of size %lld", (long long)lo,
-                   (long long)hi, *s.text ? s.text : " for an array", (long long)size);
+  return dprt_fail(ctx, DPRT_INDEX, site, "the slice %lld..%lld is out of range%s of size %lld",
+                   (long long)lo, (long long)hi, *s.text ? s.text : " for an array", (long long)size);
 }
 
 int32_t dprt_fail_size(dprt_ctx *ctx, const dprt_site *site, const char *what, int64_t left, int64_t right) {
   Subject s = subject(" in ", what);
-  return dprt_fail(ctx, DPRT_SIZE, site, "sizes %lld and %lld do not fit%s", (long long)left, (long long)right, s.text);
+  return dprt_fail(ctx, DPRT_SIZE, site, "sizes %lld and %lld do not fit%s", (long long)left,
+                   (long long)right, s.text);
 }
 
 int32_t dprt_fail_assert(dprt_ctx *ctx, const dprt_site *site, const char *message) {
-  return dprt_fail(ctx, DPRT_ASSERT, site, "assertion failed%s%s", message && *message ? ": " : "", message ? message : "");
+  return dprt_fail(ctx, DPRT_ASSERT, site, "assertion failed%s%s", message && *message ? ": " : "",
+                   message ? message : "");
 }
 
 int32_t dprt_fail_divide(dprt_ctx *ctx, const dprt_site *site) {
@@ -93,10 +94,8 @@ int32_t dprt_fail_stack(dprt_ctx *ctx, const dprt_site *site) {
 }
 
 int32_t dprt_fail_alloc(dprt_ctx *ctx, const dprt_site *site) {
-  if (ctx->error.status == DPRT_OK)
-    return dprt_fail(ctx, DPRT_MEMORY, site, "out of memory");
-  if (site)
-    ctx->error.site = site;
+  if (ctx->error.status == DPRT_OK) return dprt_fail(ctx, DPRT_MEMORY, site, "out of memory");
+  if (site) ctx->error.site = site;
   return (int32_t)ctx->error.status;
 }
 
@@ -104,23 +103,19 @@ int32_t dprt_fail_alloc(dprt_ctx *ctx, const dprt_site *site) {
 
 static void add_place(TextBuf *t, const dprt_site *site) {
   textbuf_add(t, site->file ? site->file : "<unknown>");
-  if (site->line > 0)
-    textbuf_addf(t, ":%d", (int)site->line);
-  if (site->line > 0 && site->column > 0)
-    textbuf_addf(t, ":%d", (int)site->column);
+  if (site->line > 0) textbuf_addf(t, ":%d", (int)site->line);
+  if (site->line > 0 && site->column > 0) textbuf_addf(t, ":%d", (int)site->column);
 }
 
 // The line and a caret under its `column`th character; tabs are kept so that both lines indent alike.
 static void add_source(TextBuf *t, const dprt_site *site) {
   textbuf_addf(t, "\n%5d | %s", (int)site->line, site->text);
-  if (site->column <= 0)
-    return;
+  if (site->column <= 0) return;
   textbuf_add(t, "\n      | ");
   const char *p = site->text;
   for (int32_t c = 1; c < site->column && *p; c++) {
     textbuf_addc(t, *p == '\t' ? '\t' : ' ', 1);
-    do
-      p++;
+    do p++;
     while (((unsigned char)*p & 0xC0) == 0x80);
   }
   textbuf_addc(t, '^', 1);
@@ -128,8 +123,7 @@ static void add_source(TextBuf *t, const dprt_site *site) {
 
 const char *dprt_error_text(dprt_ctx *ctx) {
   const dprt_error *e = &ctx->error;
-  if (e->status == DPRT_OK)
-    return "";
+  if (e->status == DPRT_OK) return "";
   TextBuf *t = &ctx->error_text;
   t->len = 0;
   t->failed = false;
@@ -138,13 +132,11 @@ const char *dprt_error_text(dprt_ctx *ctx) {
     textbuf_add(t, ": ");
   }
   textbuf_addf(t, "error: %s", e->message);
-  if (e->site && e->site->text)
-    add_source(t, e->site);
+  if (e->site && e->site->text) add_source(t, e->site);
   for (const dprt_site *s = e->site ? e->site->caller : NULL; s; s = s->caller) {
     textbuf_add(t, "\n  called from ");
     add_place(t, s);
-    if (s->function)
-      textbuf_addf(t, " in `%s`", s->function);
+    if (s->function) textbuf_addf(t, " in `%s`", s->function);
   }
   return t->failed ? e->message : t->data;
 }

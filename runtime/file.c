@@ -26,18 +26,15 @@ static bool read_all(int fd, TextBuf *t) {
       return false;
     }
     ssize_t n = read(fd, t->data + t->len, t->cap - t->len - 1);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return n == 0;
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return n == 0;
     t->len += (size_t)n;
   }
 }
 
 char *dprt_read_file(dprt_ctx *ctx, const char *path, size_t *len) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
-    return fail_read(ctx, path, strerror(errno));
+  if (fd < 0) return fail_read(ctx, path, strerror(errno));
   TextBuf t;
   textbuf_init(&t, ctx);
   struct stat st;
@@ -57,8 +54,7 @@ char *dprt_read_file(dprt_ctx *ctx, const char *path, size_t *len) {
 // ---- writing -------------------------------------------------------------------------------------------------
 
 static void note_error(OutFile *f, int reason) {
-  if (!f->error)
-    f->error = reason ? reason : EIO;
+  if (!f->error) f->error = reason ? reason : EIO;
 }
 
 // Links are followed, and what is no regular file (a pipe, a terminal) is written directly: renaming over either
@@ -72,8 +68,7 @@ void outfile_open(OutFile *f, dprt_ctx *ctx, const char *path) {
   bool link = !special && lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
   if (special || link) {
     f->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (f->fd < 0)
-      note_error(f, errno);
+    if (f->fd < 0) note_error(f, errno);
     return;
   }
   for (int attempt = 0; attempt < 100 && f->fd < 0; attempt++) {
@@ -84,8 +79,7 @@ void outfile_open(OutFile *f, dprt_ctx *ctx, const char *path) {
       return;
     }
     f->fd = open(f->temporary.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (f->fd < 0 && errno != EEXIST)
-      break;
+    if (f->fd < 0 && errno != EEXIST) break;
   }
   if (f->fd < 0) {
     note_error(f, errno);
@@ -105,22 +99,18 @@ static void flush(OutFile *f) {
 }
 
 static void settle(OutFile *f) {
-  if (f->buffer.failed)
-    note_error(f, ENOMEM);
-  if (f->buffer.len >= FLUSH_BYTES)
-    flush(f);
+  if (f->buffer.failed) note_error(f, ENOMEM);
+  if (f->buffer.len >= FLUSH_BYTES) flush(f);
 }
 
 void outfile_add(OutFile *f, const char *s, size_t n) {
-  if (f->error)
-    return;
+  if (f->error) return;
   textbuf_addn(&f->buffer, s, n);
   settle(f);
 }
 
 void outfile_addf(OutFile *f, const char *fmt, ...) {
-  if (f->error)
-    return;
+  if (f->error) return;
   va_list ap;
   va_start(ap, fmt);
   char line[1024];
@@ -128,24 +118,20 @@ void outfile_addf(OutFile *f, const char *fmt, ...) {
   int n = vsnprintf(line, sizeof line, fmt, ap);
   uselocale(host);
   va_end(ap);
-  if (n > 0)
-    textbuf_addn(&f->buffer, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+  if (n > 0) textbuf_addn(&f->buffer, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
   settle(f);
 }
 
 static void finish(OutFile *f) {
-  if (f->fd >= 0)
-    close(f->fd);
+  if (f->fd >= 0) close(f->fd);
   f->fd = -1;
-  if (f->error && f->temporary.len)
-    unlink(f->temporary.data);
+  if (f->error && f->temporary.len) unlink(f->temporary.data);
   textbuf_free(&f->temporary);
   textbuf_free(&f->buffer);
 }
 
 int32_t outfile_commit(OutFile *f) {
-  if (!f->error)
-    flush(f);
+  if (!f->error) flush(f);
   if (!f->error && f->temporary.len) {
     if (fsync(f->fd) != 0 && errno != EINVAL && errno != EROFS)
       note_error(f, errno);

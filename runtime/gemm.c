@@ -15,41 +15,35 @@
 
 // ---- any machine ---------------------------------------------------------------------------------------------
 
-#define PORTABLE(T_, V_, LANES_, FMA_)                                                                                   \
-  typedef struct V_ {                                                                                                    \
-    T_ lane[LANES_];                                                                                                     \
-  } V_;                                                                                                                  \
-  static inline V_ V_##_load(int n, const T_ *p) {                                                                       \
-    V_ v = {{0}};                                                                                                        \
-    for (int l = 0; l < n; l++)                                                                                          \
-      v.lane[l] = p[l];                                                                                                  \
-    return v;                                                                                                            \
-  }                                                                                                                      \
-  static inline void V_##_store(T_ *p, int n, V_ v) {                                                                    \
-    for (int l = 0; l < n; l++)                                                                                          \
-      p[l] = v.lane[l];                                                                                                  \
-  }                                                                                                                      \
-  static inline V_ V_##_spread(T_ x) {                                                                                   \
-    V_ v;                                                                                                                \
-    for (int l = 0; l < LANES_; l++)                                                                                     \
-      v.lane[l] = x;                                                                                                     \
-    return v;                                                                                                            \
-  }                                                                                                                      \
-  static inline V_ V_##_fma(V_ a, V_ b, V_ c) {                                                                          \
-    for (int l = 0; l < LANES_; l++)                                                                                     \
-      c.lane[l] = FMA_(a.lane[l], b.lane[l], c.lane[l]);                                                                 \
-    return c;                                                                                                            \
-  }                                                                                                                      \
-  static inline V_ V_##_add(V_ a, V_ b) {                                                                                \
-    for (int l = 0; l < LANES_; l++)                                                                                     \
-      a.lane[l] += b.lane[l];                                                                                            \
-    return a;                                                                                                            \
-  }                                                                                                                      \
-  static inline T_ V_##_fold(V_ a) {                                                                                     \
-    for (int half = LANES_ / 2; half > 0; half /= 2)                                                                     \
-      for (int l = 0; l < half; l++)                                                                                     \
-        a.lane[l] += a.lane[l + half];                                                                                   \
-    return a.lane[0];                                                                                                    \
+#define PORTABLE(T_, V_, LANES_, FMA_)                                                                       \
+  typedef struct V_ {                                                                                        \
+    T_ lane[LANES_];                                                                                         \
+  } V_;                                                                                                      \
+  static inline V_ V_##_load(int n, const T_ *p) {                                                           \
+    V_ v = {{0}};                                                                                            \
+    for (int l = 0; l < n; l++) v.lane[l] = p[l];                                                            \
+    return v;                                                                                                \
+  }                                                                                                          \
+  static inline void V_##_store(T_ *p, int n, V_ v) {                                                        \
+    for (int l = 0; l < n; l++) p[l] = v.lane[l];                                                            \
+  }                                                                                                          \
+  static inline V_ V_##_spread(T_ x) {                                                                       \
+    V_ v;                                                                                                    \
+    for (int l = 0; l < LANES_; l++) v.lane[l] = x;                                                          \
+    return v;                                                                                                \
+  }                                                                                                          \
+  static inline V_ V_##_fma(V_ a, V_ b, V_ c) {                                                              \
+    for (int l = 0; l < LANES_; l++) c.lane[l] = FMA_(a.lane[l], b.lane[l], c.lane[l]);                      \
+    return c;                                                                                                \
+  }                                                                                                          \
+  static inline V_ V_##_add(V_ a, V_ b) {                                                                    \
+    for (int l = 0; l < LANES_; l++) a.lane[l] += b.lane[l];                                                 \
+    return a;                                                                                                \
+  }                                                                                                          \
+  static inline T_ V_##_fold(V_ a) {                                                                         \
+    for (int half = LANES_ / 2; half > 0; half /= 2)                                                         \
+      for (int l = 0; l < half; l++) a.lane[l] += a.lane[l + half];                                          \
+    return a.lane[0];                                                                                        \
   }
 
 PORTABLE(double, Plain4, 4, fma)
@@ -225,76 +219,58 @@ typedef enum Machine { MACHINE_ANY, MACHINE_AVX2, MACHINE_AVX512 } Machine;
 
 static inline Machine machine(void) {
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("avx512f"))
-    return MACHINE_AVX512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return MACHINE_AVX2;
+  if (__builtin_cpu_supports("avx512f")) return MACHINE_AVX512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return MACHINE_AVX2;
 #endif
   return MACHINE_ANY;
 }
 
 void dprt_gemm_f64_on(int32_t level, int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, bool ta,
                       const double *b, int64_t ldb, bool tb, double *c, int64_t ldc, bool accumulate) {
-  if (m <= 0 || n <= 0 || (k <= 0 && accumulate))
-    return;
+  if (m <= 0 || n <= 0 || (k <= 0 && accumulate)) return;
   if (k <= 0) {
-    for (int64_t i = 0; i < m; i++)
-      memset(c + i * ldc, 0, (size_t)n * sizeof *c);
+    for (int64_t i = 0; i < m; i++) memset(c + i * ldc, 0, (size_t)n * sizeof *c);
     return;
   }
   Machine most = machine();
   switch (level < (int32_t)most ? (Machine)level : most) {
 #ifdef __x86_64__
-  case MACHINE_AVX512:
-    gemm_f64_avx512(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate);
-    break;
-  case MACHINE_AVX2:
-    gemm_f64_avx2(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate);
-    break;
+  case MACHINE_AVX512: gemm_f64_avx512(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate); break;
+  case MACHINE_AVX2: gemm_f64_avx2(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate); break;
 #else
   case MACHINE_AVX512:
   case MACHINE_AVX2:
 #endif
-  case MACHINE_ANY:
-    gemm_f64_plain(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate);
-    break;
+  case MACHINE_ANY: gemm_f64_plain(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate); break;
   }
 }
 
-void dprt_gemm_f32_on(int32_t level, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool ta, const float *b,
-                      int64_t ldb, bool tb, float *c, int64_t ldc, bool accumulate) {
-  if (m <= 0 || n <= 0 || (k <= 0 && accumulate))
-    return;
+void dprt_gemm_f32_on(int32_t level, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool ta,
+                      const float *b, int64_t ldb, bool tb, float *c, int64_t ldc, bool accumulate) {
+  if (m <= 0 || n <= 0 || (k <= 0 && accumulate)) return;
   if (k <= 0) {
-    for (int64_t i = 0; i < m; i++)
-      memset(c + i * ldc, 0, (size_t)n * sizeof *c);
+    for (int64_t i = 0; i < m; i++) memset(c + i * ldc, 0, (size_t)n * sizeof *c);
     return;
   }
   Machine most = machine();
   switch (level < (int32_t)most ? (Machine)level : most) {
 #ifdef __x86_64__
-  case MACHINE_AVX512:
-    gemm_f32_avx512(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate);
-    break;
-  case MACHINE_AVX2:
-    gemm_f32_avx2(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate);
-    break;
+  case MACHINE_AVX512: gemm_f32_avx512(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate); break;
+  case MACHINE_AVX2: gemm_f32_avx2(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate); break;
 #else
   case MACHINE_AVX512:
   case MACHINE_AVX2:
 #endif
-  case MACHINE_ANY:
-    gemm_f32_plain(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate);
-    break;
+  case MACHINE_ANY: gemm_f32_plain(m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate); break;
   }
 }
 
-void dprt_gemm_f64(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, bool ta, const double *b, int64_t ldb,
-                   bool tb, double *c, int64_t ldc, bool accumulate) {
+void dprt_gemm_f64(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, bool ta, const double *b,
+                   int64_t ldb, bool tb, double *c, int64_t ldc, bool accumulate) {
   dprt_gemm_f64_on(MACHINE_AVX512, m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate);
 }
 
-void dprt_gemm_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool ta, const float *b, int64_t ldb,
-                   bool tb, float *c, int64_t ldc, bool accumulate) {
+void dprt_gemm_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool ta, const float *b,
+                   int64_t ldb, bool tb, float *c, int64_t ldc, bool accumulate) {
   dprt_gemm_f32_on(MACHINE_AVX512, m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate);
 }

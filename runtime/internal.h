@@ -13,11 +13,12 @@
 
 // Stands in the 64 bytes before each block that dprt_alloc returns.
 typedef struct MemBlock {
-  struct MemBlock *next, *prev; // live: neighbours in order of age, newest first; free: next of the same class
-  uint64_t serial;              // grows with every allocation
-  int64_t bytes;                // asked for, rounded up to 64; what the accounts hold
-  int64_t capacity;             // what the block has room for
-  void *raw;                    // what the host's free wants back; NULL when carved from a chunk
+  struct MemBlock *next,
+      *prev;        // live: neighbours in order of age, newest first; free: next of the same class
+  uint64_t serial;  // grows with every allocation
+  int64_t bytes;    // asked for, rounded up to 64; what the accounts hold
+  int64_t capacity; // what the block has room for
+  void *raw;        // what the host's free wants back; NULL when carved from a chunk
   int32_t size_class;
 } MemBlock;
 
@@ -80,10 +81,11 @@ void dprt_text_free_all(dprt_ctx *ctx);
 int dprt_shortest_f64(const dprt_ctx *ctx, char out[SHORTEST_BYTES], double v);
 int dprt_shortest_f32(const dprt_ctx *ctx, char out[SHORTEST_BYTES], float v);
 void dprt_human_bytes(char out[SHORTEST_BYTES], int64_t bytes); // "512 bytes", "7.6 MiB"
-double dprt_parse_f64(const dprt_ctx *ctx, const char *s, const char **end); // strtod with a '.' for the point
+double dprt_parse_f64(const dprt_ctx *ctx, const char *s,
+                      const char **end); // strtod with a '.' for the point
 
 // ---- context.c -----------------------------------------------------------------------------------------------
-void dprt_write(dprt_ctx *ctx, const char *text, size_t n);    // where print goes
+void dprt_write(dprt_ctx *ctx, const char *text, size_t n); // where print goes
 
 // ---- file.c --------------------------------------------------------------------------------------------------
 // A file written beside its name and renamed over it by commit, so that nobody ever sees half of it. Errors are

@@ -12,16 +12,16 @@
 
 enum {
   ALIGN = 64,
-  LINEAR_LIMIT = 1024,     // up to here one class every 64 bytes, above it four to every power of two
-  LINEAR_CLASSES = 16,     // classes 1 .. 16
-  CARVED_LIMIT = 8 << 10,  // blocks up to this size are carved from chunks and never given back before the end
+  LINEAR_LIMIT = 1024,    // up to here one class every 64 bytes, above it four to every power of two
+  LINEAR_CLASSES = 16,    // classes 1 .. 16
+  CARVED_LIMIT = 8 << 10, // blocks up to this size are carved from chunks and never given back before the end
   CHUNK_BYTES = 128 << 10, // of these
 };
-static const int64_t LARGE_BYTES = 256 << 10;              // cached blocks from here on count against CACHE_BYTES
-static const int64_t CACHE_BYTES = (int64_t)256 << 20;     //
-static const int64_t UNLIMITED = INT64_MAX;                //
-static const int64_t FIRST_LIMIT = (int64_t)64 << 20;      // before this much is in use, no look at the machine
-static const int64_t MAX_BLOCK_BYTES = (int64_t)1 << 46;   // beyond what any machine can map
+static const int64_t LARGE_BYTES = 256 << 10;          // cached blocks from here on count against CACHE_BYTES
+static const int64_t CACHE_BYTES = (int64_t)256 << 20; //
+static const int64_t UNLIMITED = INT64_MAX;            //
+static const int64_t FIRST_LIMIT = (int64_t)64 << 20;  // before this much is in use, no look at the machine
+static const int64_t MAX_BLOCK_BYTES = (int64_t)1 << 46; // beyond what any machine can map
 
 // Under the address sanitizer every block is the host allocator's own, so that an overrun is seen.
 #ifdef __SANITIZE_ADDRESS__
@@ -52,8 +52,7 @@ void *dprt_raw_alloc(dprt_ctx *ctx, size_t bytes) {
 }
 
 void dprt_raw_free(dprt_ctx *ctx, void *raw) {
-  if (!raw)
-    return;
+  if (!raw) return;
   if (ctx->hooks.free)
     ctx->hooks.free(ctx->hooks.user, raw);
   else
@@ -93,8 +92,7 @@ static MemBlock *carve(dprt_ctx *ctx, int64_t capacity) {
   size_t need = sizeof(MemBlock) <= ALIGN ? ALIGN + (size_t)capacity : 0;
   if ((size_t)(ctx->carve_end - ctx->carve) < need) {
     MemChunk *chunk = raw_or_cache(ctx, CHUNK_BYTES);
-    if (!chunk)
-      return NULL;
+    if (!chunk) return NULL;
     chunk->next = ctx->chunks;
     ctx->chunks = chunk;
     ctx->carve = align_up((char *)(chunk + 1));
@@ -115,8 +113,7 @@ static MemBlock *block_new(dprt_ctx *ctx, int size_class, int64_t capacity) {
     size_t shift = capacity >= LARGE_BYTES ? 5 * ALIGN * (ctx->color++ & 7) : 0;
     void *raw = raw_or_cache(ctx, (size_t)capacity + 2 * ALIGN + shift);
     b = raw ? (MemBlock *)align_up((char *)raw + shift) : NULL;
-    if (b)
-      b->raw = raw;
+    if (b) b->raw = raw;
   }
   if (b) {
     b->capacity = capacity;
@@ -133,8 +130,7 @@ static int64_t machine_limit(void) {
   FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");
   if (f) {
     long long group;
-    if (fscanf(f, "%lld", &group) == 1 && group > 0 && group < limit)
-      limit = group;
+    if (fscanf(f, "%lld", &group) == 1 && group > 0 && group < limit) limit = group;
     fclose(f);
   }
   return limit;
@@ -151,10 +147,11 @@ static void *fail_memory(dprt_ctx *ctx, int64_t bytes) {
   dprt_human_bytes(live, ctx->live_bytes);
   dprt_human_bytes(limit, ctx->limit);
   if (bytes > ctx->limit - ctx->live_bytes)
-    dprt_fail(ctx, DPRT_MEMORY, ctx->site, "out of memory: %s more do not fit beside %s in use and a limit of %s", want, live,
-              limit);
+    dprt_fail(ctx, DPRT_MEMORY, ctx->site,
+              "out of memory: %s more do not fit beside %s in use and a limit of %s", want, live, limit);
   else
-    dprt_fail(ctx, DPRT_MEMORY, ctx->site, "out of memory: the system has no %s more (%s in use)", want, live);
+    dprt_fail(ctx, DPRT_MEMORY, ctx->site, "out of memory: the system has no %s more (%s in use)", want,
+              live);
   return NULL;
 }
 
@@ -171,8 +168,7 @@ static bool within_limit(dprt_ctx *ctx, int64_t bytes) {
 
 static inline void count_live(dprt_ctx *ctx, int64_t bytes) {
   ctx->live_bytes += bytes;
-  if (ctx->live_bytes > ctx->peak_bytes)
-    ctx->peak_bytes = ctx->live_bytes;
+  if (ctx->live_bytes > ctx->peak_bytes) ctx->peak_bytes = ctx->live_bytes;
 }
 
 static inline MemBlock *block_take(dprt_ctx *ctx, int64_t bytes) {
@@ -184,8 +180,7 @@ static inline MemBlock *block_take(dprt_ctx *ctx, int64_t bytes) {
   MemBlock *b = ctx->free_lists[c];
   if (__builtin_expect(b != NULL, 1)) {
     ctx->free_lists[c] = b->next;
-    if (capacity >= LARGE_BYTES)
-      ctx->cached_large_bytes -= capacity;
+    if (capacity >= LARGE_BYTES) ctx->cached_large_bytes -= capacity;
   } else if (!(b = block_new(ctx, c, capacity))) {
     return fail_memory(ctx, bytes);
   }
@@ -224,8 +219,7 @@ static inline void *data_of(MemBlock *b) { return (char *)b + ALIGN; }
 
 static void *fail_size(dprt_ctx *ctx, int64_t elem_bytes, const int64_t n[4]) {
   int rank = 4;
-  while (rank > 1 && n[rank - 1] == 1)
-    rank--;
+  while (rank > 1 && n[rank - 1] == 1) rank--;
   char sizes[4 * 24];
   int len = 0;
   bool negative = false;
@@ -236,8 +230,9 @@ static void *fail_size(dprt_ctx *ctx, int64_t elem_bytes, const int64_t n[4]) {
   if (negative)
     dprt_fail(ctx, DPRT_SIZE, ctx->site, "an array cannot have the negative size [%s]", sizes);
   else
-    dprt_fail(ctx, DPRT_MEMORY, ctx->site, "an array of size [%s] with %lld bytes per element is larger than any memory",
-              sizes, (long long)elem_bytes);
+    dprt_fail(ctx, DPRT_MEMORY, ctx->site,
+              "an array of size [%s] with %lld bytes per element is larger than any memory", sizes,
+              (long long)elem_bytes);
   return NULL;
 }
 
@@ -250,21 +245,18 @@ void *dprt_alloc(dprt_ctx *ctx, int64_t elem_bytes, int64_t n0, int64_t n1, int6
   bool negative = (elem_bytes | n0 | n1 | n2 | n3) < 0;
   if (__builtin_expect(over || negative || bytes > MAX_BLOCK_BYTES, 0)) {
     bool empty = n0 == 0 || n1 == 0 || n2 == 0 || n3 == 0;
-    if (negative || !empty)
-      return fail_size(ctx, elem_bytes, (int64_t[4]){n0, n1, n2, n3});
+    if (negative || !empty) return fail_size(ctx, elem_bytes, (int64_t[4]){n0, n1, n2, n3});
     bytes = 0;
   }
   MemBlock *b = block_take(ctx, bytes);
-  if (__builtin_expect(!b, 0))
-    return NULL;
+  if (__builtin_expect(!b, 0)) return NULL;
   b->serial = ++ctx->serial;
   link_after(&ctx->live, b);
   return data_of(b);
 }
 
 void dprt_free(dprt_ctx *ctx, void *block) {
-  if (!block)
-    return;
+  if (!block) return;
   MemBlock *b = block_of(block);
   unlink_block(b);
   block_give_back(ctx, b);
@@ -276,8 +268,7 @@ int64_t dprt_room(const void *block) { return block ? block_of((void *)block)->c
 static bool regrow_in_place(dprt_ctx *ctx, MemBlock *b, int64_t bytes) {
   int64_t more = ((bytes + ALIGN - 1) & ~(int64_t)(ALIGN - 1)) - b->bytes;
   if (more > 0) {
-    if (!within_limit(ctx, more))
-      return fail_memory(ctx, more) != NULL;
+    if (!within_limit(ctx, more)) return fail_memory(ctx, more) != NULL;
     b->bytes += more;
     count_live(ctx, more);
   }
@@ -286,22 +277,19 @@ static bool regrow_in_place(dprt_ctx *ctx, MemBlock *b, int64_t bytes) {
 
 void *dprt_grow(dprt_ctx *ctx, void *block, int64_t elem_bytes, int64_t len, int64_t count) {
   int64_t need;
-  if (elem_bytes < 0 || len < 0 || count < 0 || __builtin_mul_overflow(elem_bytes, count, &need) || need > MAX_BLOCK_BYTES)
+  if (elem_bytes < 0 || len < 0 || count < 0 || __builtin_mul_overflow(elem_bytes, count, &need) ||
+      need > MAX_BLOCK_BYTES)
     return fail_size(ctx, elem_bytes, (int64_t[4]){count, 1, 1, 1});
-  if (!block)
-    return dprt_alloc(ctx, elem_bytes, count, 1, 1, 1);
+  if (!block) return dprt_alloc(ctx, elem_bytes, count, 1, 1, 1);
   MemBlock *old = block_of(block);
-  if (need <= old->capacity)
-    return regrow_in_place(ctx, old, need) ? block : NULL;
+  if (need <= old->capacity) return regrow_in_place(ctx, old, need) ? block : NULL;
 
   // Twice the size while small, half as much again when large; just what is needed when that is all there is.
   int64_t spare = old->capacity < LARGE_BYTES ? old->capacity : old->capacity / 2;
   int64_t want = old->capacity + spare > need ? old->capacity + spare : need;
-  if (!within_limit(ctx, want + ALIGN))
-    want = need;
+  if (!within_limit(ctx, want + ALIGN)) want = need;
   MemBlock *b = block_take(ctx, want);
-  if (!b)
-    return NULL;
+  if (!b) return NULL;
   // The larger block takes the old one's place in age: what a caller owned before a mark survives a release to it.
   b->serial = old->serial;
   link_after(old, b);

@@ -17,8 +17,7 @@ typedef struct Column {
 
 static void column_draw(OutFile *f, const Column *c, bool start) {
   outfile_addf(f, "%c%.2f %.2f", start ? 'M' : 'L', c->first_x, c->first_y);
-  if (c->n == 1)
-    return;
+  if (c->n == 1) return;
   if (c->n > 3) {
     outfile_addf(f, "L%.2f %.2f", c->first_x, c->low);
     outfile_addf(f, "L%.2f %.2f", c->last_x, c->high);
@@ -49,7 +48,14 @@ static int64_t draw_path(Plot *p, int64_t n, const double *xs, const double *ys)
     }
     alone += !shown && in_run == 1;
     in_run = shown ? in_run + 1 : 0;
-    c = shown ? (Column){.pixel = (long)x, .n = 1, .first_x = x, .first_y = y, .last_x = x, .last_y = y, .low = y, .high = y}
+    c = shown ? (Column){.pixel = (long)x,
+                         .n = 1,
+                         .first_x = x,
+                         .first_y = y,
+                         .last_x = x,
+                         .last_y = y,
+                         .low = y,
+                         .high = y}
               : (Column){0};
   }
   return alone;
@@ -61,15 +67,15 @@ static void draw_lonely_points(Plot *p, int64_t n, const double *xs, const doubl
     bool here = axis_shows(&p->x, xs[i]) && axis_shows(&p->y, ys[i]);
     bool after = i + 1 < n && axis_shows(&p->x, xs[i + 1]) && axis_shows(&p->y, ys[i + 1]);
     if (here && !before && !after)
-      outfile_addf(&p->file, "<circle cx=\"%.2f\" cy=\"%.2f\" r=\"2.5\" fill=\"%s\"/>\n", plot_x(p, xs[i]), plot_y(p, ys[i]),
-                   color);
+      outfile_addf(&p->file, "<circle cx=\"%.2f\" cy=\"%.2f\" r=\"2.5\" fill=\"%s\"/>\n", plot_x(p, xs[i]),
+                   plot_y(p, ys[i]), color);
     before = here;
   }
 }
 
-int32_t dprt_svg_lines(dprt_ctx *ctx, const char *path, const char *title, const char *xlabel, const char *ylabel,
-                       int64_t n_series, const char *const *names, int64_t n, const double *xs, const double *const *ys,
-                       bool logx, bool logy) {
+int32_t dprt_svg_lines(dprt_ctx *ctx, const char *path, const char *title, const char *xlabel,
+                       const char *ylabel, int64_t n_series, const char *const *names, int64_t n,
+                       const double *xs, const double *const *ys, bool logx, bool logy) {
   Span x = {.log = logx}, y = {.log = logy};
   for (int64_t i = 0; i < n; i++)
     for (int64_t k = 0; k < n_series; k++)
@@ -82,12 +88,12 @@ int32_t dprt_svg_lines(dprt_ctx *ctx, const char *path, const char *title, const
   axis_fit(ctx, &p.y, &y, true);
   plot_begin(&p, ctx, path, title, xlabel, ylabel, &(Legend){.n = n_series, .names = names}, WIDTH, HEIGHT);
   for (int64_t k = 0; k < n_series; k++) {
-    outfile_addf(&p.file, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"1.8\" stroke-linejoin=\"round\"%s d=\"",
+    outfile_addf(&p.file,
+                 "<path fill=\"none\" stroke=\"%s\" stroke-width=\"1.8\" stroke-linejoin=\"round\"%s d=\"",
                  series_color(k), series_dash(k));
     int64_t alone = draw_path(&p, n, xs, ys[k]);
     outfile_addf(&p.file, "\"/>\n");
-    if (alone)
-      draw_lonely_points(&p, n, xs, ys[k], series_color(k));
+    if (alone) draw_lonely_points(&p, n, xs, ys[k], series_color(k));
   }
   return plot_end(&p);
 }
@@ -96,20 +102,16 @@ int32_t dprt_svg_lines(dprt_ctx *ctx, const char *path, const char *title, const
 int32_t dprt_plot_lines(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) {
   (void)out;
   int64_t n = in[6].i64, k = in[8].i64;
-  if (in[9].i64 != n)
-    return dprt_fail_size(ctx, ctx->site, "plot_lines(x, y)", n, in[9].i64);
+  if (in[9].i64 != n) return dprt_fail_size(ctx, ctx->site, "plot_lines(x, y)", n, in[9].i64);
   Names names;
   int32_t status = names_split(ctx, in[4].str, k, "rows in y", &names);
-  if (status)
-    return status;
+  if (status) return status;
   const double **rows = dprt_raw_alloc(ctx, (size_t)(k + 1) * sizeof *rows);
-  if (!rows)
-    status = dprt_fail(ctx, DPRT_MEMORY, ctx->site, "out of memory while a plot was drawn");
-  for (int64_t i = 0; rows && i < k; i++)
-    rows[i] = (const double *)in[7].data + i * n;
+  if (!rows) status = dprt_fail(ctx, DPRT_MEMORY, ctx->site, "out of memory while a plot was drawn");
+  for (int64_t i = 0; rows && i < k; i++) rows[i] = (const double *)in[7].data + i * n;
   if (rows)
-    status = dprt_svg_lines(ctx, in[0].str, in[1].str, in[2].str, in[3].str, k, names.list, n, in[5].data, rows, in[10].b,
-                            in[11].b);
+    status = dprt_svg_lines(ctx, in[0].str, in[1].str, in[2].str, in[3].str, k, names.list, n, in[5].data,
+                            rows, in[10].b, in[11].b);
   dprt_raw_free(ctx, rows);
   names_free(ctx, &names);
   return status;

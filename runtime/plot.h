@@ -41,11 +41,11 @@ typedef struct Legend {
 
 void span_add(Span *s, double v);
 void axis_fit(dprt_ctx *ctx, Axis *a, const Span *s, bool padded); // chooses the range and its ticks
-bool axis_shows(const Axis *a, double v);           // finite, and positive on a logarithmic axis
+bool axis_shows(const Axis *a, double v); // finite, and positive on a logarithmic axis
 
 // Opens the file and draws what stands around the data; `x` and `y` must be fitted. Labels may be NULL or empty.
-void plot_begin(Plot *p, dprt_ctx *ctx, const char *path, const char *title, const char *xlabel, const char *ylabel,
-                const Legend *legend, double width, double height);
+void plot_begin(Plot *p, dprt_ctx *ctx, const char *path, const char *title, const char *xlabel,
+                const char *ylabel, const Legend *legend, double width, double height);
 int32_t plot_end(Plot *p);
 double plot_x(const Plot *p, double v); // pixels; v must be shown by the axis
 double plot_y(const Plot *p, double v);

@@ -19,7 +19,9 @@ static inline Bits bits_at(int64_t key, int64_t counter) {
   return (Bits){.low = (uint64_t)r.v[1] << 32 | r.v[0], .high = (uint64_t)r.v[3] << 32 | r.v[2]};
 }
 
-double dprt_rng_uniform(int64_t key, int64_t counter) { return (double)(bits_at(key, counter).low >> 11) * 0x1p-53; }
+double dprt_rng_uniform(int64_t key, int64_t counter) {
+  return (double)(bits_at(key, counter).low >> 11) * 0x1p-53;
+}
 
 double dprt_rng_normal(int64_t key, int64_t counter) {
   Bits b = bits_at(key, counter);
@@ -29,8 +31,7 @@ double dprt_rng_normal(int64_t key, int64_t counter) {
 }
 
 int64_t dprt_rng_below(int64_t key, int64_t counter, int64_t n) {
-  if (n <= 0)
-    return 0;
+  if (n <= 0) return 0;
   return (int64_t)(((unsigned __int128)bits_at(key, counter).low * (uint64_t)n) >> 64);
 }
 
@@ -47,8 +48,7 @@ int32_t dprt_permutation(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) {
   if (n < 0)
     return dprt_fail(ctx, DPRT_ARGUMENT, ctx->site, "a permutation cannot have %lld elements", (long long)n);
   int64_t *order = dprt_alloc(ctx, sizeof *order, n, 1, 1, 1);
-  if (!order)
-    return (int32_t)dprt_get_error(ctx)->status;
+  if (!order) return (int32_t)dprt_get_error(ctx)->status;
   dprt_rng_permutation(in[0].i64, in[1].i64, n, order);
   out[0].data = order;
   out[1].i64 = n;

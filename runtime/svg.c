@@ -8,15 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 
-static const double LEFT = 74, RIGHT = 24, TOP = 20, BOTTOM = 56, LEGEND_LINE = 22, CHARACTER = 7.2, SAMPLE = 34;
+static const double LEFT = 74, RIGHT = 24, TOP = 20, BOTTOM = 56, LEGEND_LINE = 22, CHARACTER = 7.2,
+                    SAMPLE = 34;
 
 const char *series_color(int64_t i) {
-  static const char colors[][8] = {"#2f6fb0", "#d9534f", "#3a8f4d", "#c98a1b", "#7a5aa6", "#1c9aa8", "#b0478c", "#5b6470"};
+  static const char colors[][8] = {"#2f6fb0", "#d9534f", "#3a8f4d", "#c98a1b",
+                                   "#7a5aa6", "#1c9aa8", "#b0478c", "#5b6470"};
   return colors[(uint64_t)i % (sizeof colors / sizeof *colors)];
 }
 
 const char *series_dash(int64_t i) {
-  static const char *const dashes[] = {"", " stroke-dasharray=\"7 4\"", " stroke-dasharray=\"2 3\"", " stroke-dasharray=\"8 3 2 3\""};
+  static const char *const dashes[] = {"", " stroke-dasharray=\"7 4\"", " stroke-dasharray=\"2 3\"",
+                                       " stroke-dasharray=\"8 3 2 3\""};
   return dashes[(uint64_t)i / 8 % 4];
 }
 
@@ -25,8 +28,7 @@ const char *series_dash(int64_t i) {
 bool axis_shows(const Axis *a, double v) { return isfinite(v) && (!a->log || v > 0); }
 
 void span_add(Span *s, double v) {
-  if (!isfinite(v) || (s->log && v <= 0))
-    return;
+  if (!isfinite(v) || (s->log && v <= 0)) return;
   s->lo = s->any && s->lo < v ? s->lo : v;
   s->hi = s->any && s->hi > v ? s->hi : v;
   s->any = true;
@@ -50,8 +52,7 @@ static void power_label(char out[TICK_BYTES], int mantissa, int exponent) {
 
 static Tick *new_tick(Axis *a, double at) {
   double slack = 1e-9 * (a->hi - a->lo);
-  if (a->n_ticks == AXIS_TICKS || !(at >= a->lo - slack && at <= a->hi + slack))
-    return NULL;
+  if (a->n_ticks == AXIS_TICKS || !(at >= a->lo - slack && at <= a->hi + slack)) return NULL;
   Tick *t = &a->ticks[a->n_ticks++];
   *t = (Tick){.at = at};
   return t;
@@ -63,11 +64,9 @@ static void log_ticks(Axis *a) {
   bool narrow = a->hi - a->lo < 2.5;
   for (int e = first; e <= last; e += every) {
     Tick *t = new_tick(a, e);
-    if (t)
-      power_label(t->label, 1, e);
+    if (t) power_label(t->label, 1, e);
     for (int m = 2; narrow && m <= 5; m += 3)
-      if ((t = new_tick(a, e + log10(m))))
-        power_label(t->label, m, e);
+      if ((t = new_tick(a, e + log10(m)))) power_label(t->label, m, e);
   }
 }
 
@@ -81,10 +80,8 @@ static void linear_ticks(Axis *a) {
   for (int i = 0; i < AXIS_TICKS; i++) {
     double at = (first + i) * step;
     Tick *t = new_tick(a, at);
-    if (!t)
-      break;
-    if (fabs(at) < step * 1e-6)
-      t->at = at = 0;
+    if (!t) break;
+    if (fabs(at) < step * 1e-6) t->at = at = 0;
     if (most < 1e6 && decimals <= 6)
       snprintf(t->label, TICK_BYTES, "%.*f", decimals, at);
     else
@@ -131,19 +128,11 @@ double plot_y(const Plot *p, double v) { return p->top + p->height * (1 - place(
 // ---- text ----------------------------------------------------------------------------------------------------
 
 static void escape(OutFile *f, const char *s) {
-  for (; *s; s++)
-    switch (*s) {
-    case '&':
-      outfile_add(f, "&amp;", 5);
-      break;
-    case '<':
-      outfile_add(f, "&lt;", 4);
-      break;
-    case '>':
-      outfile_add(f, "&gt;", 4);
-      break;
-    default:
-      outfile_add(f, (unsigned char)*s < ' ' ? " " : s, 1);
+  for (; *s; s++) switch (*s) {
+    case '&': outfile_add(f, "&amp;", 5); break;
+    case '<': outfile_add(f, "&lt;", 4); break;
+    case '>': outfile_add(f, "&gt;", 4); break;
+    default: outfile_add(f, (unsigned char)*s < ' ' ? " " : s, 1);
     }
 }
 
@@ -155,8 +144,7 @@ static void text_at(OutFile *f, double x, double y, const char *attributes, cons
 
 static double text_width(const char *s) {
   double w = 0;
-  for (; *s; s++)
-    w += ((unsigned char)*s & 0xC0) == 0x80 ? 0 : CHARACTER;
+  for (; *s; s++) w += ((unsigned char)*s & 0xC0) == 0x80 ? 0 : CHARACTER;
   return w;
 }
 
@@ -176,14 +164,14 @@ static void flow_next(Flow *at, const char *name) {
   at->x += w;
 }
 
-static double flow_start(const Flow *at, const char *name) { return at->x - (SAMPLE + text_width(name) + 22); }
+static double flow_start(const Flow *at, const char *name) {
+  return at->x - (SAMPLE + text_width(name) + 22);
+}
 
 static double legend_height(const Legend *legend, double left, double right) {
-  if (!legend || !legend->names || legend->n == 0)
-    return 0;
+  if (!legend || !legend->names || legend->n == 0) return 0;
   Flow at = {.x = left, .left = left, .right = right};
-  for (int64_t i = 0; i < legend->n; i++)
-    flow_next(&at, legend->names[i]);
+  for (int64_t i = 0; i < legend->n; i++) flow_next(&at, legend->names[i]);
   return at.y + LEGEND_LINE;
 }
 
@@ -193,10 +181,11 @@ static void draw_legend(Plot *p, const Legend *legend, double y, double right) {
     flow_next(&at, legend->names[i]);
     double x = flow_start(&at, legend->names[i]);
     const char *color = series_color(legend->first + i);
-    outfile_addf(&p->file, "<path d=\"M%.1f %.1fh26\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", x, at.y - 4, color,
-                 series_dash(legend->first + i));
+    outfile_addf(&p->file, "<path d=\"M%.1f %.1fh26\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", x, at.y - 4,
+                 color, series_dash(legend->first + i));
     if (legend->dots)
-      outfile_addf(&p->file, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"/>\n", x + 13, at.y - 4, color);
+      outfile_addf(&p->file, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"/>\n", x + 13, at.y - 4,
+                   color);
     text_at(&p->file, x + SAMPLE, at.y, "", legend->names[i]);
   }
 }
@@ -213,8 +202,10 @@ static void draw_axes(Plot *p, const char *xlabel, const char *ylabel) {
     double y = bottom - p->height * share(&p->y, p->y.ticks[i].at);
     outfile_addf(f, "<path d=\"M%.1f %.1fh%.1f\"/>\n", p->left, y, p->width);
   }
-  outfile_addf(f, "</g>\n<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" stroke=\"#9aa3ad\"/>\n",
-               p->left, p->top, p->width, p->height);
+  outfile_addf(
+      f,
+      "</g>\n<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" stroke=\"#9aa3ad\"/>\n",
+      p->left, p->top, p->width, p->height);
   for (int i = 0; i < p->x.n_ticks; i++) {
     double x = p->left + p->width * share(&p->x, p->x.ticks[i].at);
     text_at(f, x, bottom + 18, " text-anchor=\"middle\"", p->x.ticks[i].label);
@@ -223,11 +214,11 @@ static void draw_axes(Plot *p, const char *xlabel, const char *ylabel) {
     double y = bottom - p->height * share(&p->y, p->y.ticks[i].at);
     text_at(f, p->left - 8, y + 4, " text-anchor=\"end\"", p->y.ticks[i].label);
   }
-  if (xlabel && *xlabel)
-    text_at(f, p->left + p->width / 2, bottom + 42, " text-anchor=\"middle\"", xlabel);
+  if (xlabel && *xlabel) text_at(f, p->left + p->width / 2, bottom + 42, " text-anchor=\"middle\"", xlabel);
   if (ylabel && *ylabel) {
     char turn[80];
-    snprintf(turn, sizeof turn, " text-anchor=\"middle\" transform=\"rotate(-90 16 %d)\"", (int)(p->top + p->height / 2));
+    snprintf(turn, sizeof turn, " text-anchor=\"middle\" transform=\"rotate(-90 16 %d)\"",
+             (int)(p->top + p->height / 2));
     text_at(f, 16, (int)(p->top + p->height / 2), turn, ylabel);
   }
 }
@@ -235,32 +226,33 @@ static void draw_axes(Plot *p, const char *xlabel, const char *ylabel) {
 // What stands left of the frame: the axis' label and its widest number.
 static double label_room(const Axis *y, const char *ylabel) {
   double widest = 0;
-  for (int i = 0; i < y->n_ticks; i++)
-    widest = fmax(widest, text_width(y->ticks[i].label));
+  for (int i = 0; i < y->n_ticks; i++) widest = fmax(widest, text_width(y->ticks[i].label));
   return fmax(LEFT, widest + 18 + (ylabel && *ylabel ? 24 : 0));
 }
 
-void plot_begin(Plot *p, dprt_ctx *ctx, const char *path, const char *title, const char *xlabel, const char *ylabel,
-                const Legend *legend, double width, double height) {
+void plot_begin(Plot *p, dprt_ctx *ctx, const char *path, const char *title, const char *xlabel,
+                const char *ylabel, const Legend *legend, double width, double height) {
   p->left = label_room(&p->y, ylabel);
-  double title_height = title && *title ? 28 : 0, legend_lines = legend_height(legend, p->left, p->left + width);
+  double title_height = title && *title ? 28 : 0,
+         legend_lines = legend_height(legend, p->left, p->left + width);
   p->top = TOP + title_height + legend_lines;
   p->width = width;
   p->height = height;
   outfile_open(&p->file, ctx, path);
   double w = p->left + width + RIGHT, h = p->top + height + BOTTOM;
-  outfile_addf(&p->file,
-               "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" "
-               "font-family=\"system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif\" font-size=\"13\" fill=\"#3c444d\">\n"
-               "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
-               w, h, w, h);
-  outfile_addf(&p->file,
-               "<clipPath id=\"frame\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></clipPath>\n", p->left,
-               p->top, p->width, p->height);
+  outfile_addf(
+      &p->file,
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" "
+      "font-family=\"system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif\" font-size=\"13\" fill=\"#3c444d\">\n"
+      "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
+      w, h, w, h);
+  outfile_addf(
+      &p->file,
+      "<clipPath id=\"frame\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></clipPath>\n",
+      p->left, p->top, p->width, p->height);
   if (title_height > 0)
     text_at(&p->file, p->left, TOP + 12, " font-size=\"17\" font-weight=\"600\" fill=\"#1d232a\"", title);
-  if (legend_lines > 0)
-    draw_legend(p, legend, TOP + title_height + 8, p->left + width);
+  if (legend_lines > 0) draw_legend(p, legend, TOP + title_height + 8, p->left + width);
   draw_axes(p, xlabel, ylabel);
 }
 
@@ -273,11 +265,9 @@ int32_t plot_end(Plot *p) {
 
 int32_t names_split(dprt_ctx *ctx, const char *text, int64_t n, const char *what, Names *out) {
   *out = (Names){0};
-  if (!*text)
-    return DPRT_OK;
+  if (!*text) return DPRT_OK;
   int64_t count = 1;
-  for (const char *p = text; *p; p++)
-    count += *p == ',';
+  for (const char *p = text; *p; p++) count += *p == ',';
   if (count != n)
     return dprt_fail(ctx, DPRT_ARGUMENT, ctx->site, "the names \"%s\" are %lld, but there are %lld %s", text,
                      (long long)count, (long long)n, what);
@@ -293,8 +283,7 @@ int32_t names_split(dprt_ctx *ctx, const char *text, int64_t n, const char *what
     p += strspn(p, " ");
     out->list[i] = p;
     p += strcspn(p, ",");
-    if (i + 1 < count)
-      *p++ = 0;
+    if (i + 1 < count) *p++ = 0;
   }
   return DPRT_OK;
 }

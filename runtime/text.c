@@ -19,16 +19,14 @@ void textbuf_free(TextBuf *t) {
 }
 
 bool textbuf_room(TextBuf *t, size_t more) {
-  if (t->cap - t->len > more)
-    return true;
+  if (t->cap - t->len > more) return true;
   size_t cap = t->cap * 2 > t->len + more + 1 ? t->cap * 2 : t->len + more + 128;
   char *data = dprt_raw_alloc(t->ctx, cap);
   if (!data) {
     t->failed = true;
     return false;
   }
-  if (t->len)
-    memcpy(data, t->data, t->len);
+  if (t->len) memcpy(data, t->data, t->len);
   data[t->len] = 0;
   dprt_raw_free(t->ctx, t->data);
   t->data = data;
@@ -37,8 +35,7 @@ bool textbuf_room(TextBuf *t, size_t more) {
 }
 
 void textbuf_addn(TextBuf *t, const char *s, size_t n) {
-  if (!textbuf_room(t, n))
-    return;
+  if (!textbuf_room(t, n)) return;
   memcpy(t->data + t->len, s, n);
   t->len += n;
   t->data[t->len] = 0;
@@ -47,8 +44,7 @@ void textbuf_addn(TextBuf *t, const char *s, size_t n) {
 void textbuf_add(TextBuf *t, const char *s) { textbuf_addn(t, s, strlen(s)); }
 
 void textbuf_addc(TextBuf *t, char c, size_t count) {
-  if (!textbuf_room(t, count))
-    return;
+  if (!textbuf_room(t, count)) return;
   memset(t->data + t->len, c, count);
   t->len += count;
   t->data[t->len] = 0;
@@ -93,8 +89,7 @@ static void shortest_digits(const dprt_ctx *ctx, char out[SHORTEST_BYTES], doubl
   locale_t host = uselocale(ctx->c_locale);
   for (int digits = fabs(v) < normal ? 1 : safe; digits <= most; digits++) {
     snprintf(out, SHORTEST_BYTES, "%.*e", digits - 1, v);
-    if (reads_back(ctx, out, v, single))
-      break;
+    if (reads_back(ctx, out, v, single)) break;
   }
   uselocale(host);
 }
@@ -104,35 +99,29 @@ static int lay_out(char out[SHORTEST_BYTES], const char *sci, bool scientific) {
   char digits[20];
   int n = 0, len = 0;
   const char *p = sci;
-  if (*p == '-')
-    out[len++] = *p++;
+  if (*p == '-') out[len++] = *p++;
   for (; *p && *p != 'e'; p++)
-    if (*p != '.')
-      digits[n++] = *p;
-  while (n > 1 && digits[n - 1] == '0')
-    n--;
+    if (*p != '.') digits[n++] = *p;
+  while (n > 1 && digits[n - 1] == '0') n--;
   int exponent = atoi(p + 1);
   if (scientific || exponent < -4 || exponent >= 16) {
     out[len++] = digits[0];
-    if (n > 1)
-      out[len++] = '.';
+    if (n > 1) out[len++] = '.';
     memcpy(out + len, digits + 1, (size_t)(n - 1));
     len += n - 1;
-    return len + snprintf(out + len, (size_t)(SHORTEST_BYTES - len), "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
+    return len + snprintf(out + len, (size_t)(SHORTEST_BYTES - len), "e%c%02d", exponent < 0 ? '-' : '+',
+                          abs(exponent));
   }
   if (exponent < 0) {
     out[len++] = '0';
     out[len++] = '.';
-    for (int i = -1; i > exponent; i--)
-      out[len++] = '0';
+    for (int i = -1; i > exponent; i--) out[len++] = '0';
   }
   for (int i = 0; i < n || i <= exponent; i++) {
     out[len++] = i < n ? digits[i] : '0';
-    if (i == exponent)
-      out[len++] = '.';
+    if (i == exponent) out[len++] = '.';
   }
-  if (out[len - 1] == '.')
-    out[len++] = '0';
+  if (out[len - 1] == '.') out[len++] = '0';
   out[len] = 0;
   return len;
 }
@@ -146,23 +135,18 @@ static int whole(char out[SHORTEST_BYTES], double v) {
   char digits[24];
   int n = 0, len = 0;
   uint64_t u = (uint64_t)fabs(v);
-  do
-    digits[n++] = (char)('0' + u % 10);
+  do digits[n++] = (char)('0' + u % 10);
   while (u /= 10);
-  if (signbit(v))
-    out[len++] = '-';
-  while (n)
-    out[len++] = digits[--n];
+  if (signbit(v)) out[len++] = '-';
+  while (n) out[len++] = digits[--n];
   memcpy(out + len, ".0", 3);
   return len + 2;
 }
 
 static int shortest(const dprt_ctx *ctx, char out[SHORTEST_BYTES], double v, bool single, bool scientific) {
-  if (!isfinite(v))
-    return special(out, v);
+  if (!isfinite(v)) return special(out, v);
   double plain = single ? 0x1p24 : 0x1p53; // every whole number below is its own shortest form
-  if (!scientific && fabs(v) < plain && v == (double)(int64_t)v)
-    return whole(out, v);
+  if (!scientific && fabs(v) < plain && v == (double)(int64_t)v) return whole(out, v);
   char sci[SHORTEST_BYTES];
   shortest_digits(ctx, sci, v, single);
   return lay_out(out, sci, scientific);
@@ -203,15 +187,13 @@ enum { MAX_WIDTH = 1000, MAX_PRECISION = 60, BODY_BYTES = 400 };
 
 static int number_in(const char **p, int most) {
   int n = 0;
-  for (; **p >= '0' && **p <= '9'; (*p)++)
-    n = n * 10 + (**p - '0') > most ? most : n * 10 + (**p - '0');
+  for (; **p >= '0' && **p <= '9'; (*p)++) n = n * 10 + (**p - '0') > most ? most : n * 10 + (**p - '0');
   return n;
 }
 
 static Spec parse_spec(const char *p) {
   Spec s = {.precision = -1};
-  if (!p)
-    return s;
+  if (!p) return s;
   if (*p == '0') {
     s.zero = true;
     p++;
@@ -240,10 +222,8 @@ static void add_padded(TextBuf *t, const char *body, int n, Spec s, bool may_zer
 
 // A precision without a form means that many decimals, in scientific form where those would be mostly noise.
 static int float_body(const dprt_ctx *ctx, char body[BODY_BYTES], double v, bool single, Spec s) {
-  if (!isfinite(v))
-    return special(body, v);
-  if (s.precision < 0)
-    return shortest(ctx, body, v, single, s.form == 'e');
+  if (!isfinite(v)) return special(body, v);
+  if (s.precision < 0) return shortest(ctx, body, v, single, s.form == 'e');
   char form = s.form ? s.form : fabs(v) >= 1e16 ? 'e' : 'f';
   char fmt[8] = {'%', '.', '*', form, 0};
   locale_t host = uselocale(ctx->c_locale);
@@ -286,28 +266,17 @@ typedef struct ArrayText {
 
 static int64_t elements(const int64_t *sizes, int rank) {
   int64_t n = 1;
-  for (int i = 0; i < rank; i++)
-    n *= sizes[i];
+  for (int i = 0; i < rank; i++) n *= sizes[i];
   return n;
 }
 
 static void add_element(const ArrayText *a, const void *data, int64_t i) {
   switch (a->elem) {
-  case DPRT_BOOL:
-    textbuf_add(a->t, ((const bool *)data)[i] ? "true" : "false");
-    break;
-  case DPRT_I64:
-    add_int(a->t, ((const int64_t *)data)[i], a->spec);
-    break;
-  case DPRT_F32:
-    add_float(a->t, (double)((const float *)data)[i], true, a->spec);
-    break;
-  case DPRT_F64:
-    add_float(a->t, ((const double *)data)[i], false, a->spec);
-    break;
-  case DPRT_STR:
-    textbuf_add(a->t, ((const char *const *)data)[i]);
-    break;
+  case DPRT_BOOL: textbuf_add(a->t, ((const bool *)data)[i] ? "true" : "false"); break;
+  case DPRT_I64: add_int(a->t, ((const int64_t *)data)[i], a->spec); break;
+  case DPRT_F32: add_float(a->t, (double)((const float *)data)[i], true, a->spec); break;
+  case DPRT_F64: add_float(a->t, ((const double *)data)[i], false, a->spec); break;
+  case DPRT_STR: textbuf_add(a->t, ((const char *const *)data)[i]); break;
   }
 }
 
@@ -321,10 +290,8 @@ static void add_axis(const ArrayText *a, const void *data, int axis, int64_t off
   bool lines = a->indent >= 0 && axis < a->rank - 1;
   textbuf_addc(a->t, '[', 1);
   for (int64_t i = 0; i < n; i++) {
-    if (i)
-      textbuf_add(a->t, lines ? ",\n" : ", ");
-    if (i && lines)
-      textbuf_addc(a->t, ' ', (size_t)(a->indent + axis + 1));
+    if (i) textbuf_add(a->t, lines ? ",\n" : ", ");
+    if (i && lines) textbuf_addc(a->t, ' ', (size_t)(a->indent + axis + 1));
     if (elide && i == SHOW_ENDS) {
       textbuf_add(a->t, "...");
       i = n - SHOW_ENDS - 1;
@@ -343,7 +310,8 @@ static int column_now(const TextBuf *t, size_t start) {
   return column;
 }
 
-void dprt_text_array(dprt_ctx *ctx, int32_t elem, int32_t rank, const void *data, const int64_t *sizes, const char *spec) {
+void dprt_text_array(dprt_ctx *ctx, int32_t elem, int32_t rank, const void *data, const int64_t *sizes,
+                     const char *spec) {
   TextBuf *t = &ctx->text;
   ArrayText a = {.t = t,
                  .elem = (dprt_elem)elem,
@@ -382,7 +350,9 @@ void dprt_text_str(dprt_ctx *ctx, const char *s) { textbuf_add(&ctx->text, s ? s
 void dprt_text_bool(dprt_ctx *ctx, bool v) { textbuf_add(&ctx->text, v ? "true" : "false"); }
 void dprt_text_i64(dprt_ctx *ctx, int64_t v, const char *spec) { add_int(&ctx->text, v, parse_spec(spec)); }
 
-void dprt_text_f64(dprt_ctx *ctx, double v, const char *spec) { add_float(&ctx->text, v, false, parse_spec(spec)); }
+void dprt_text_f64(dprt_ctx *ctx, double v, const char *spec) {
+  add_float(&ctx->text, v, false, parse_spec(spec));
+}
 void dprt_text_f32(dprt_ctx *ctx, float v, const char *spec) {
   add_float(&ctx->text, (double)v, true, parse_spec(spec));
 }
@@ -392,8 +362,7 @@ static char *chunk_take(dprt_ctx *ctx, size_t bytes) {
   if (!c || c->cap - c->len < bytes) {
     size_t cap = bytes > TEXT_CHUNK ? bytes : TEXT_CHUNK;
     c = dprt_raw_alloc(ctx, sizeof *c + cap);
-    if (!c)
-      return NULL;
+    if (!c) return NULL;
     *c = (TextChunk){.next = ctx->text_chunks, .cap = cap};
     ctx->text_chunks = c;
   }
@@ -448,8 +417,7 @@ void dprt_text_release(dprt_ctx *ctx) {
   ctx->text.len = ctx->text_start = 0;
   ctx->text.failed = false;
   TextChunk *keep = ctx->text_chunks;
-  if (!keep)
-    return;
+  if (!keep) return;
   for (TextChunk *c = keep->next, *next; c; c = next) {
     next = c->next;
     dprt_raw_free(ctx, c);

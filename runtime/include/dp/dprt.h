@@ -48,9 +48,9 @@ typedef struct dprt_leaf {
 
 typedef struct dprt_hooks {
   void *user;
-  void *(*alloc)(void *user, size_t bytes);             // NULL: malloc; must return 16-byte aligned memory or NULL
-  void (*free)(void *user, void *block);                // NULL: free
-  void (*write)(void *user, const char *text, size_t n); // what print writes; NULL: standard output
+  void *(*alloc)(void *user, size_t bytes); // NULL: malloc; must return 16-byte aligned memory or NULL
+  void (*free)(void *user, void *block);    // NULL: free
+  void (*write)(void *user, const char *text, size_t n);    // what print writes; NULL: standard output
   void (*progress)(void *user, const char *text, size_t n); // progress display; NULL: standard error
   bool progress_is_terminal; // redraw one line instead of a line per epoch (only with a progress hook)
 } dprt_hooks;
@@ -96,16 +96,16 @@ typedef enum dprt_status {
 // A place in dp source, emitted by the compiler as a constant.
 typedef struct dprt_site {
   const char *file;
-  int32_t line, column;   // from 1
+  int32_t line, column; // from 1
   const char *function;
-  const char *text;       // the source line, for display; may be NULL
+  const char *text;               // the source line, for display; may be NULL
   const struct dprt_site *caller; // the call that was inlined here; may be NULL
 } dprt_site;
 
 typedef struct dprt_error {
   dprt_status status;
-  const char *message;    // one sentence, without the place
-  const dprt_site *site;  // NULL when unknown
+  const char *message;   // one sentence, without the place
+  const dprt_site *site; // NULL when unknown
 } dprt_error;
 
 DPRT_API const dprt_error *dprt_get_error(const dprt_ctx *ctx); // status DPRT_OK when none
@@ -116,13 +116,17 @@ DPRT_API const char *dprt_error_text(dprt_ctx *ctx);
 DPRT_API int32_t dprt_fail(dprt_ctx *ctx, dprt_status status, const dprt_site *site, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 // Called by compiled code, out of line. `what` is the text of the indexed or asserted expression, may be NULL.
-DPRT_API int32_t dprt_fail_index(dprt_ctx *ctx, const dprt_site *site, const char *what, int64_t index, int64_t size);
-DPRT_API int32_t dprt_fail_range(dprt_ctx *ctx, const dprt_site *site, const char *what, int64_t lo, int64_t hi, int64_t size);
-DPRT_API int32_t dprt_fail_size(dprt_ctx *ctx, const dprt_site *site, const char *what, int64_t left, int64_t right);
+DPRT_API int32_t dprt_fail_index(dprt_ctx *ctx, const dprt_site *site, const char *what, int64_t index,
+                                 int64_t size);
+DPRT_API int32_t dprt_fail_range(dprt_ctx *ctx, const dprt_site *site, const char *what, int64_t lo,
+                                 int64_t hi, int64_t size);
+DPRT_API int32_t dprt_fail_size(dprt_ctx *ctx, const dprt_site *site, const char *what, int64_t left,
+                                int64_t right);
 DPRT_API int32_t dprt_fail_assert(dprt_ctx *ctx, const dprt_site *site, const char *message);
 DPRT_API int32_t dprt_fail_divide(dprt_ctx *ctx, const dprt_site *site); // division of an int by zero
 DPRT_API int32_t dprt_fail_stack(dprt_ctx *ctx, const dprt_site *site);
-DPRT_API int32_t dprt_fail_alloc(dprt_ctx *ctx, const dprt_site *site); // after NULL from dprt_alloc: names the place
+// After NULL from dprt_alloc: names the place.
+DPRT_API int32_t dprt_fail_alloc(dprt_ctx *ctx, const dprt_site *site);
 // The site to name in errors of runtime functions called next in the slot convention.
 DPRT_API void dprt_at(dprt_ctx *ctx, const dprt_site *site);
 DPRT_API const dprt_site *dprt_site_now(const dprt_ctx *ctx);
@@ -142,7 +146,8 @@ DPRT_API void dprt_text_f64(dprt_ctx *ctx, double v, const char *spec);
 DPRT_API void dprt_text_f32(dprt_ctx *ctx, float v, const char *spec);
 // [1.0, 2.0]; nested brackets by rank, a row to a line when one line would be too long; beyond 200 elements long axes are
 // elided as [a, b, c, ..., x, y, z].
-DPRT_API void dprt_text_array(dprt_ctx *ctx, int32_t elem, int32_t rank, const void *data, const int64_t *sizes, const char *spec);
+DPRT_API void dprt_text_array(dprt_ctx *ctx, int32_t elem, int32_t rank, const void *data,
+                              const int64_t *sizes, const char *spec);
 DPRT_API const char *dprt_text_end(dprt_ctx *ctx);
 // Instead of end, for print("..."): writes the text and a newline through the hook and keeps nothing, so that a loop
 // that prints needs no memory.
@@ -155,34 +160,39 @@ DPRT_API void dprt_text_release(dprt_ctx *ctx);
 // Element i of the stream (key, counter) is a pure function of (key, counter + i): the same at any lane count or order.
 DPRT_API double dprt_rng_uniform(int64_t key, int64_t counter); // [0, 1), 53 bits
 DPRT_API double dprt_rng_normal(int64_t key, int64_t counter);  // mean 0, deviation 1
-DPRT_API int64_t dprt_rng_below(int64_t key, int64_t counter, int64_t n); // 0 <= v < n, unbiased enough for n < 2^53
-DPRT_API void dprt_rng_permutation(int64_t key, int64_t counter, int64_t n, int64_t *out); // Fisher-Yates; uses n counters
+// 0 <= v < n; each v's chance is off by less than n / 2^64.
+DPRT_API int64_t dprt_rng_below(int64_t key, int64_t counter, int64_t n);
+// Fisher and Yates; uses n counters.
+DPRT_API void dprt_rng_permutation(int64_t key, int64_t counter, int64_t n, int64_t *out);
 
 // ---- gemm.c: the matrix product --------------------------------------------------------------------------------
 // c[m, n] = op(a)[m, k] op(b)[k, n], added to c when accumulate; op transposes where ta or tb says so: a then stands as
 // [k, m], b as [n, k]. Rows are lda, ldb and ldc elements apart; c overlaps neither input. The same bits on every machine:
 // each element is summed by fma in the order of k, except that one column or one row of dot products is summed in fixed
 // partial sums. Allocates nothing, cannot fail, and uses less than 128 KiB of stack.
-DPRT_API void dprt_gemm_f64(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, bool ta, const double *b,
-                            int64_t ldb, bool tb, double *c, int64_t ldc, bool accumulate);
-DPRT_API void dprt_gemm_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool ta, const float *b,
-                            int64_t ldb, bool tb, float *c, int64_t ldc, bool accumulate);
+DPRT_API void dprt_gemm_f64(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, bool ta,
+                            const double *b, int64_t ldb, bool tb, double *c, int64_t ldc, bool accumulate);
+DPRT_API void dprt_gemm_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool ta,
+                            const float *b, int64_t ldb, bool tb, float *c, int64_t ldc, bool accumulate);
 // The same with at most these instructions: 0 any machine's, 1 AVX2 with FMA, 2 AVX-512. For tests.
-DPRT_API void dprt_gemm_f64_on(int32_t level, int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, bool ta,
-                               const double *b, int64_t ldb, bool tb, double *c, int64_t ldc, bool accumulate);
-DPRT_API void dprt_gemm_f32_on(int32_t level, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool ta,
-                               const float *b, int64_t ldb, bool tb, float *c, int64_t ldc, bool accumulate);
+DPRT_API void dprt_gemm_f64_on(int32_t level, int64_t m, int64_t n, int64_t k, const double *a, int64_t lda,
+                               bool ta, const double *b, int64_t ldb, bool tb, double *c, int64_t ldc,
+                               bool accumulate);
+DPRT_API void dprt_gemm_f32_on(int32_t level, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                               bool ta, const float *b, int64_t ldb, bool tb, float *c, int64_t ldc,
+                               bool accumulate);
 
 // ---- plot.c, contour.c: SVG files, written whole or not at all ------------------------------------------------
 // Values that are not finite, or not positive on a logarithmic axis, leave gaps. names may be NULL: no legend.
-DPRT_API int32_t dprt_svg_lines(dprt_ctx *ctx, const char *path, const char *title, const char *xlabel, const char *ylabel,
-                                int64_t n_series, const char *const *names, int64_t n, const double *xs,
-                                const double *const *ys, bool logx, bool logy);
+DPRT_API int32_t dprt_svg_lines(dprt_ctx *ctx, const char *path, const char *title, const char *xlabel,
+                                const char *ylabel, int64_t n_series, const char *const *names, int64_t n,
+                                const double *xs, const double *const *ys, bool logx, bool logy);
 // z[j * n + i] is the value at (xs[i], ys[j]); paths hold `steps` points (x, y) each, a ring at the first, a diamond at
 // the last.
-DPRT_API int32_t dprt_svg_contour(dprt_ctx *ctx, const char *path, const char *title, int64_t n, const double *xs,
-                                  int64_t m, const double *ys, const double *z, int64_t n_paths, const char *const *names,
-                                  int64_t steps, const double *paths);
+DPRT_API int32_t dprt_svg_contour(dprt_ctx *ctx, const char *path, const char *title, int64_t n,
+                                  const double *xs, int64_t m, const double *ys, const double *z,
+                                  int64_t n_paths, const char *const *names, int64_t steps,
+                                  const double *paths);
 
 // ---- functions called from dp in the slot convention (declared in stdlib/prelude.dp) ----------------------------
 #define DPRT_EXTERN(name) DPRT_API int32_t name(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out);

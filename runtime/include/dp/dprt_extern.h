@@ -1,4 +1,5 @@
 // Runtime functions that dp programs call in the slot convention; each comment gives the dp signature. Included by dprt.h.
+// clang-format off: a table
 
 // context.c
 DPRT_EXTERN(dprt_clock)       // () -> f64, seconds since some fixed moment
@@ -47,3 +48,4 @@ DPRT_EXTERN(dprt_lbfgs)    // (history: int = 10) -> [h]f64
 DPRT_EXTERN(dprt_optimizer_like)       // (o: [h]f64, n: int) -> [m]f64
 DPRT_EXTERN(dprt_optimizer_update)     // (o: [m]f64, w: [n]f64, g: [n]f64) -> ([m]f64, [n]f64)
 DPRT_EXTERN(dprt_optimizer_next_epoch) // (o: [m]f64) -> [m]f64
+// clang-format on
