@@ -1,6 +1,6 @@
 // dp inside a C program: compile a model at run time, call it and its gradient, and live through mistakes.
 //
-//   ninja -C build embed && build/samples/embed      by hand: cc embed.c -Icompiler/include -Lbuild/lib -ldp
+//   ./dev build && build/bin/embed      by hand: cc embed.c -Icompiler/include -Lbuild/lib -ldp
 //
 // expect: loss 12.562500, by w (-23.500000, -30.000000), by b -6.500000
 // expect: 1 mistake: wrong.dp:1:23: `sine` is not declared
