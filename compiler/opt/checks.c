@@ -296,10 +296,10 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
     if (c->move && (op->kind == IR_FOR || op->kind == IR_BUILD)) move_checks(c, b, map, op);
     copy_regions(c, b, map, op);
   } else if (is_check(op)) {
-    if (!drop && proven(c, op)) drop = true;
-  } else if (op->kind >= IR_LT && op->kind <= IR_NE) {
+    if (!c->move && proven(c, op)) drop = true;
+  } else if (!c->move && op->kind >= IR_LT && op->kind <= IR_NE) {
     drop = decide(c, b, map, op);
-  } else if (op->kind == IR_MIN || op->kind == IR_MAX) {
+  } else if (!c->move && (op->kind == IR_MIN || op->kind == IR_MAX)) {
     drop = choose(c, map, op);
   }
   range_define(c->r, op); // of checks that moved, too: they hold here

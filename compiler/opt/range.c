@@ -189,14 +189,19 @@ static Wide term_low(const Range *r, const Term *t) {
   return w.lo;
 }
 
-static bool low_enough(const Range *r, const Form *e) {
+static bool lows_suffice(const Form *e, const Wide *lows) {
   Wide low = e->c;
   for (int i = 0; i < e->n; i++) {
-    Wide t = term_low(r, &e->t[i]);
-    if (t == -WIDE_LIMIT) return false;
-    low = clamp(low + t);
+    if (lows[i] == -WIDE_LIMIT) return false;
+    low = clamp(low + lows[i]);
   }
   return low >= 0;
+}
+
+static bool low_enough(const Range *r, const Form *e) {
+  Wide lows[MAX_TERMS];
+  for (int i = 0; i < e->n; i++) lows[i] = term_low(r, &e->t[i]);
+  return lows_suffice(e, lows);
 }
 
 // ---- values as forms -----------------------------------------------------------------------------------------------
@@ -359,14 +364,14 @@ static bool by_cases(Range *r, const Form *e, const Term *t, int depth) {
 }
 
 // The term to get rid of next: one that may be arbitrarily low, then the one defined last.
-static int pick_term(const Range *r, const Form *e, const bool *tried) {
+static int pick_term(const Form *e, const Wide *lows, const bool *tried) {
   int best = -1;
   bool best_low = false;
   IrVal best_last = 0;
   for (int i = 0; i < e->n; i++) {
     IrVal last = 0;
     for (int k = 0; k < MAX_DEGREE && e->t[i].x[k]; k++) last = e->t[i].x[k];
-    bool low = term_low(r, &e->t[i]) < 0;
+    bool low = lows[i] < 0;
     if (tried[i] || (best >= 0 && (best_low > low || (best_low == low && best_last >= last)))) continue;
     best = i;
     best_low = low;
@@ -376,13 +381,15 @@ static int pick_term(const Range *r, const Form *e, const bool *tried) {
 }
 
 static bool prove(Range *r, Form *e, int depth) {
-  form_reduce(e);
-  if (low_enough(r, e)) return true;
-  if (depth == 0) return false;
+  Wide lows[MAX_TERMS];
   bool tried[MAX_TERMS] = {false};
+  form_reduce(e);
+  for (int i = 0; i < e->n; i++) lows[i] = term_low(r, &e->t[i]);
+  if (lows_suffice(e, lows)) return true;
+  if (depth == 0) return false;
   for (int n = 0; n < e->n; n++) {
     if (r->steps-- <= 0) return false;
-    int at = pick_term(r, e, tried);
+    int at = pick_term(e, lows, tried);
     tried[at] = true;
     Term t = e->t[at];
     if (by_facts(r, e, &t, depth) || by_cases(r, e, &t, depth)) return true;
