@@ -1,0 +1,166 @@
+# Bad input, sourced by ./run: bad files, options and machines. Each gives an error that says what is wrong and where, the
+# documented exit code, and leaves nothing half-written. The working directory is a scratch folder.
+
+# gives CODE WHAT TEXT COMMAND...: the command ends with CODE, and says TEXT on standard error or standard output.
+gives() {
+  local want=$1 what=$2 text=$3 code
+  shift 3
+  checked=$((checked + 1))
+  timeout "${DP_TEST_TIMEOUT:-120}" "$@" >"$work/out" 2>"$work/err" </dev/null
+  code=$?
+  [ $code -eq "$want" ] || fail "input" "$what: expected the exit code $want, got $code" "$work/err" || return
+  [ -z "$text" ] || grep -qF -- "$text" "$work/err" "$work/out" || fail "input" "$what: expected to be told \`$text\`" "$work/err"
+}
+
+nothing_left() { # nothing_left WHAT FILES...: none of these exists
+  local what=$1 file
+  shift
+  for file in "$@"; do [ -e "$file" ] && fail "input" "$what left $file behind"; done
+}
+
+hello='fn main() { print("hello") }'
+echo "$hello" >hello.dp
+
+# ---- files ------------------------------------------------------------------------------------------------------------
+gives 3 "a missing file" "missing.dp" "$dp" run missing.dp
+gives 3 "a missing file" "missing.dp" "$dp" check missing.dp
+mkdir folder.dp
+gives 3 "a folder" "folder.dp" "$dp" run folder.dp
+gives 3 "a file under a file" "hello.dp/x" "$dp" run hello.dp/x.dp
+if [ "$(id -u)" -ne 0 ]; then
+  echo "$hello" >locked.dp
+  chmod 000 locked.dp
+  gives 3 "an unreadable file" "locked.dp" "$dp" run locked.dp
+fi
+: >empty.dp
+gives 0 "an empty file" "" "$dp" check empty.dp
+gives 3 "an empty file" "no function \`main\`" "$dp" run empty.dp
+printf 'fn main() {\n    print("caf\xe9")\n}\n' >latin1.dp
+gives 3 "text that is not UTF-8" "latin1.dp:2:" "$dp" run latin1.dp
+grep -q E0101 "$work/err" || fail "input" "text that is not UTF-8: expected E0101" "$work/err"
+printf 'fn main() {\0\0 print("x") }' >zeros.dp
+gives 3 "NUL bytes" "zeros.dp:1:" "$dp" run zeros.dp
+head -c 1048576 /dev/zero | tr '\0' '(' >deep.dp
+gives 3 "a megabyte of (" "deep.dp:1:1" "$dp" run deep.dp
+{ echo 'fn main() { print('; head -c 1048576 /dev/zero | tr '\0' '('; } >deep2.dp
+gives 3 "a megabyte of ( within a function" "E0104" "$dp" run deep2.dp
+head -c 200000 /dev/zero | tr '\0' '{' >braces.dp
+gives 3 "many {" "braces.dp:1:" "$dp" check braces.dp
+{ echo 'fn main() { print(1'; for ((i = 0; i < 20000; i++)); do echo ' + 1'; done; echo ') }'; } >long.dp
+gives 3 "a sum of 20,000 terms" "E0104" "$dp" run long.dp
+head -c 100000 /dev/urandom >noise.dp
+timeout 60 "$dp" check noise.dp >/dev/null 2>&1
+[ $? -eq 3 ] || fail "input" "random bytes: expected the exit code 3"
+printf '\xef\xbb\xbffn main() { print("bom") }\r\n' >bom.dp
+gives 0 "a byte order mark and CRLF" "bom" "$dp" run bom.dp
+gives 3 "a module without main" "no function \`main\`" "$dp" run tests/error/module_without_main.dp
+gives 0 "a module without main" "" "$dp" check tests/error/module_without_main.dp
+
+# ---- the command line -------------------------------------------------------------------------------------------------
+gives 2 "no command" "usage: dp" "$dp"
+gives 2 "an unknown command" "no command \`rum\`; did you mean \`run\`" "$dp" rum hello.dp
+gives 2 "an unknown option" "--fast" "$dp" run --fast hello.dp
+gives 2 "an option of another command" "--stage" "$dp" run --stage ir hello.dp
+gives 2 "an option without its value" "wants a value" "$dp" build hello.dp -o
+gives 2 "a level that does not exist" "-O4" "$dp" run -O4 hello.dp
+gives 2 "no file" "usage: dp run" "$dp" run
+gives 2 "no output" "usage: dp build" "$dp" build hello.dp
+gives 2 "no function" "usage: dp grad" "$dp" grad hello.dp
+gives 2 "a mode that does not exist" "sideways" "$dp" grad --mode sideways hello.dp main
+gives 2 "no stage" "usage: dp emit" "$dp" emit hello.dp
+gives 2 "an unknown stage" "there is no stage \`bytecode\`" "$dp" emit hello.dp --stage bytecode
+gives 2 "an unknown pass" "there is no pass \`magic\`" "$dp" run --without magic hello.dp
+gives 3 "an unknown processor" "z80" "$dp" run --cpu z80 hello.dp
+gives 3 "an unknown function" "did you mean \`power\`" "$dp" grad tests/ad/loops.dp powr
+gives 3 "a bad wrt" "E0602" "$dp" grad --wrt z tests/error/module_without_main.dp f
+gives 2 "an unknown option of the program" "--speed" "$dp" run hello.dp --speed 3
+gives 2 "a word for a number" "--count" "$dp" run tests/lang/options.dp --count many
+gives 2 "a number too large" "--count" "$dp" run tests/lang/options.dp --count 99999999999999999999
+gives 2 "an option of the program without its value" "--name" "$dp" run tests/lang/options.dp --name
+for command in '' run build check grad emit help; do
+  # shellcheck disable=SC2086 # no command is no word
+  gives 0 "dp $command --help" "usage: dp" "$dp" $command --help
+  # shellcheck disable=SC2086
+  gives 0 "dp $command --version" "dp " "$dp" $command --version
+done
+gives 0 "dp --version" "dp " "$dp" --version
+gives 0 "--help of the program" "--count" "$dp" run tests/lang/options.dp --help
+
+# ---- output -----------------------------------------------------------------------------------------------------------
+gives 3 "a folder for the program that does not exist" "no/such/folder" "$dp" build hello.dp -o no/such/folder/hello
+gives 3 "a folder for the text that does not exist" "no/such/folder" "$dp" emit hello.dp --stage ir -o no/such/folder/hello.ir
+mkdir taken
+gives 3 "a folder in the program's place" "taken" "$dp" build hello.dp -o taken
+[ -d taken ] && [ -z "$(ls -A taken)" ] || fail "input" "dp build changed a folder"
+echo "fn main() { print(x) }" >wrong.dp
+gives 3 "a mistake" "E0200" "$dp" build wrong.dp -o wrong
+nothing_left "a failed build" wrong wrong.o ./*.tmp* no
+echo precious >kept
+gives 3 "a mistake" "E0200" "$dp" build wrong.dp -o kept
+grep -q precious kept || fail "input" "a failed build destroyed what was there"
+if [ -e /dev/full ]; then
+  checked=$((checked + 1))
+  "$dp" run hello.dp >/dev/full 2>"$work/err"
+  [ $? -eq 1 ] && grep -qi "no space" "$work/err" || fail "input" "a full disk for the program's output" "$work/err"
+  "$dp" emit hello.dp --stage ir >/dev/full 2>"$work/err"
+  [ $? -eq 1 ] && grep -qi "no space" "$work/err" || fail "input" "a full disk for what emit prints" "$work/err"
+  gives 3 "a full device as output" "/dev/full" "$dp" emit hello.dp --stage ir -o /dev/full
+  cat >tofull.dp <<'PROGRAM'
+fn main() { write_text("/dev/full", "some text") }
+PROGRAM
+  gives 1 "a program that writes to a full disk" "tofull.dp:1:" "$dp" run tofull.dp
+fi
+if [ "$(id -u)" -eq 0 ] && mkdir tiny && mount -t tmpfs -o size=8k tmpfs tiny 2>/dev/null; then
+  gives 3 "a program for a full disk" "tiny/hello" "$dp" build hello.dp -o tiny/hello
+  [ -z "$(ls -A tiny)" ] || fail "input" "a full disk: something half-written stayed: $(ls tiny)"
+  cat >big.dp <<'PROGRAM'
+fn main() { write_csv("tiny/big.csv", zeros(1000, 100)) }
+PROGRAM
+  gives 1 "a table for a full disk" "tiny/big.csv" "$dp" run big.dp
+  [ -z "$(ls -A tiny)" ] || fail "input" "a full disk: half a table stayed: $(ls tiny)"
+  umount tiny
+fi
+checked=$((checked + 1))
+"$dp" run tests/lang/loops.dp | head -n 1 >/dev/null
+code=${PIPESTATUS[0]}
+[ "$code" -lt 128 ] || [ "$code" -eq 141 ] || fail "input" "a reader that goes away: exit code $code"
+
+# ---- data -------------------------------------------------------------------------------------------------------------
+# csv NAME CODE TEXT: a program reads NAME, and ends so.
+csv() {
+  printf 'fn main() {\n    let t = read_csv("%s")\n    print(t)\n}\n' "$1" >read.dp
+  gives "$2" "reading $1" "$3" "$dp" run read.dp
+}
+csv missing.csv 1 "missing.csv"
+mkdir folder.csv
+csv folder.csv 1 "folder.csv"
+: >empty.csv
+csv empty.csv 1 "empty.csv"
+printf 'a,b\n1,2\n3\n' >ragged.csv
+csv ragged.csv 1 "ragged.csv, line 3"
+printf 'a,b\n1,2\n3,4,5\n' >wide.csv
+csv wide.csv 1 "wide.csv, line 3"
+printf 'a,b\n1,2\n3,four\n' >word.csv
+csv word.csv 1 "word.csv, line 3, column 2"
+printf 'a,b\n1,2\n,4\n' >hole.csv
+csv hole.csv 1 "hole.csv, line 3, column 1"
+printf 'a,b\n1,2\n3,4\n' >good.csv
+csv good.csv 0 "[[1.0, 2.0], [3.0, 4.0]]"
+grep -q '^read.dp:2:' "$work/err" || :
+printf 'a;b\r\n1;2\r\n' >semicolons.csv
+timeout 60 "$dp" run read.dp >/dev/null 2>&1
+
+# ---- native binaries --------------------------------------------------------------------------------------------------
+gives 0 "dp build" "" "$dp" build samples/lecture.dp -o lecture
+checked=$((checked + 1))
+if ! ldd ./lecture >"$work/out" 2>&1; then
+  grep -q "not a dynamic" "$work/out" || fail "input" "ldd of a native binary" "$work/out"
+fi
+grep -Eqi 'llvm|libdp' "$work/out" && fail "input" "a native binary needs dp or LLVM" "$work/out"
+nothing_left "dp build" lecture.o ./lecture.tmp*
+gives 0 "a native binary, alone" "11.652071" env -i ./lecture
+checked=$((checked + 1))
+(ulimit -s 256 && "$dp" run tests/lang/fails_recursion.dp >/dev/null 2>"$work/err")
+[ $? -eq 1 ] || fail "input" "endless recursion on a small stack" "$work/err"
+"$dp" build tests/lang/fails_recursion.dp -o deep >/dev/null 2>&1 && gives 1 "endless recursion in a native binary" "recursion" ./deep
+"$dp" build --shared tests/ad/scalar.dp -o libscalar.so >"$work/out" 2>&1 || fail "input" "dp build --shared" "$work/out"
