@@ -335,17 +335,49 @@ static void close_carried(Writer *w, const IrOp *op, const IrRegion *body, int f
   }
 }
 
+// A number one above v's.
+static const char *one_more(Writer *w, IrVal v) {
+  int64_t known;
+  if (ir_is_const_int(w->f, v, &known)) return arena_printf(w->arena, "%lld", (long long)known + 1);
+  return arena_printf(w->arena, "%s + 1", operand(w, v, PREC_SUM));
+}
+
+// A loop whose step is not 1 or -1 counts by hand where it may run downwards: `reverse` starts from the far end.
+static void counted_loop(Writer *w, const IrOp *op, bool known, int64_t step) {
+  const IrRegion *body = op->regions[0];
+  const char *i = text_of(w, body->args[0]), *hi = operand(w, op->args[1], PREC_COMPARE);
+  const char *by = operand(w, op->args[2], PREC_COMPARE);
+  line(w, "var %s = %s", i, operand(w, op->args[0], 0));
+  if (known)
+    line(w, "while %s %c %s {", i, step < 0 ? '>' : '<', hi);
+  else
+    line(w, "while (%s > 0 and %s < %s) or (%s < 0 and %s > %s) {", by, i, hi, by, i, hi);
+  w->indent++;
+  region(w, body);
+  close_carried(w, op, body, 1);
+  line(w, "%s += %s", i, operand(w, op->args[2], 0));
+  w->indent--;
+  line(w, "}");
+}
+
 static void for_loop(Writer *w, const IrOp *op) {
   const IrRegion *body = op->regions[0];
   open_carried(w, op, 3, body, 1);
   open_index(w, body->args[0], "i");
-  int64_t step;
-  const char *range =
-      arena_printf(w->arena, "%s..%s", operand(w, op->args[0], PREC_SUM), operand(w, op->args[1], PREC_SUM));
-  if (ir_is_const_int(w->f, op->args[2], &step) && step == 1)
-    line(w, "for %s in %s {", text_of(w, body->args[0]), range);
+  const char *i = text_of(w, body->args[0]);
+  int64_t step = 0;
+  bool known = ir_is_const_int(w->f, op->args[2], &step);
+  if (!known || step < -1) {
+    counted_loop(w, op, known, step);
+    return;
+  }
+  const char *lo = operand(w, op->args[0], PREC_SUM), *hi = operand(w, op->args[1], PREC_SUM);
+  if (step == -1)
+    line(w, "for %s in reverse %s..%s {", i, one_more(w, op->args[1]), one_more(w, op->args[0]));
+  else if (step == 1)
+    line(w, "for %s in %s..%s {", i, lo, hi);
   else
-    line(w, "for %s in %s step %s {", text_of(w, body->args[0]), range, text_of(w, op->args[2]));
+    line(w, "for %s in %s..%s step %lld {", i, lo, hi, (long long)step);
   w->indent++;
   region(w, body);
   close_carried(w, op, body, 1);
