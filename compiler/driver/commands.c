@@ -3,6 +3,7 @@
 
 #include "dp/dprt_program.h"
 
+#include <ctype.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,13 +93,26 @@ static void print_command_help(StrBuf *out, const Command *cmd) {
   }
 }
 
+static int unknown_command(Console *c, const char *name) {
+  Name names[N_COMMANDS];
+  for (int i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
+  const char *near = nearest_name(name, names, N_COMMANDS);
+  sb_addf(&c->err, "dp: there is no command `%s`", name);
+  if (near) {
+    sb_addf(&c->err, "; did you mean `%s`?\n", near);
+    return EXIT_USAGE;
+  }
+  sb_add(&c->err, "; there are ");
+  for (int i = 0; i < N_COMMANDS; i++)
+    sb_addf(&c->err, "%s%s", i == 0 ? "" : i == N_COMMANDS - 1 ? " and " : ", ", names[i]);
+  sb_addc(&c->err, '\n');
+  return EXIT_USAGE;
+}
+
 static int command_help(Console *c, Options *o, int argc, char **argv) {
   (void)o;
   const Command *cmd = argc ? find_command(argv[0]) : NULL;
-  if (argc && !cmd) {
-    sb_addf(&c->err, "dp: there is no command `%s`\n", argv[0]);
-    return EXIT_USAGE;
-  }
+  if (argc && !cmd) return unknown_command(c, argv[0]);
   if (cmd)
     print_command_help(&c->out, cmd);
   else
@@ -108,13 +122,15 @@ static int command_help(Console *c, Options *o, int argc, char **argv) {
 
 // ---- parsing the options -------------------------------------------------------------------------------------------------
 
-static int usage_error(Console *c, const Command *cmd) {
+// `what` is missing or too much; NULL if that is said already.
+static int usage_error(Console *c, const Command *cmd, const char *what) {
+  if (what) sb_addf(&c->err, "dp: %s %s\n", cmd->name, what);
   sb_addf(&c->err, "usage: dp %s %s\n`dp %s --help` says more\n", cmd->name, cmd->args, cmd->name);
   return EXIT_USAGE;
 }
 
-static bool set_pass(Console *c, const char *name, const char **out) {
-  if (opt_pass_find(name) < 0 && strcmp(name, "all")) {
+static bool set_pass(Console *c, const char *name, bool all_too, const char **out) {
+  if (opt_pass_find(name) < 0 && !(all_too && !strcmp(name, "all"))) {
     sb_addf(&c->err, "dp: there is no pass `%s`\n", name);
     print_passes(&c->err);
     return false;
@@ -131,10 +147,10 @@ static bool set_option(Console *c, Options *o, int letter, const char *arg) {
   case 'S': o->driver.cg.strict_fp = true; return true;
   case 'P': o->driver.cg.precise_math = true; return true;
   case 'j': o->json = true; return true;
-  case 'd': return set_pass(c, arg, &o->driver.dump);
-  case 's': return set_pass(c, arg, &o->driver.stop_after);
+  case 'd': return set_pass(c, arg, true, &o->driver.dump);
+  case 's': return set_pass(c, arg, false, &o->driver.stop_after);
   case 'w':
-    if (!set_pass(c, arg, &name) || opt_pass_find(arg) < 0) return false;
+    if (!set_pass(c, arg, false, &name)) return false;
     if (opt_pass_find(arg) == OPT_memory) {
       sb_add(&c->err, "dp: the memory pass cannot be left out\n");
       return false;
@@ -148,8 +164,8 @@ static bool set_option(Console *c, Options *o, int letter, const char *arg) {
   case 't': o->stage = arg; return true;
   case 'f': o->function = arg; return true;
   case 'O':
-    if (strlen(arg) != 1 || *arg < '0' || *arg > '3') {
-      sb_addf(&c->err, "dp: -O%s is not a level; there are -O0, -O1, -O2 and -O3\n", arg);
+    if (!arg || strlen(arg) != 1 || *arg < '0' || *arg > '3') {
+      sb_addf(&c->err, "dp: -O%s is not a level; there are -O0, -O1, -O2 and -O3\n", arg ? arg : "");
       return false;
     }
     o->driver.cg.opt_level = *arg - '0';
@@ -158,15 +174,30 @@ static bool set_option(Console *c, Options *o, int letter, const char *arg) {
   }
 }
 
+// `given` is as written: `--name`, `--name=value` or `-x`.
+static void report_option(Console *c, const Command *cmd, const char *given) {
+  size_t len = strcspn(given, "=");
+  const char *name = arena_strdup(c->err.arena, given, len), *bare = name + strspn(name, "-");
+  Name names[N_OPTIONS];
+  int n = 0;
+  for (int i = 0; i < N_OPTIONS; i++) {
+    if (!takes(&options[i], cmd)) continue;
+    names[n++] = options[i].name;
+    if (strcmp(options[i].name, bare) != 0 || options[i].arg || !given[len]) continue;
+    sb_addf(&c->err, "dp: %s takes no value\n", name);
+    return;
+  }
+  const char *near = strlen(bare) > 1 ? nearest_name(bare, names, n) : NULL;
+  sb_addf(&c->err, "dp: %s has no option %s%s%s%s\n", cmd->name, name, near ? "; did you mean --" : "",
+          near ? near : "", near ? "?" : "");
+}
+
 // Index of the first argument that is not an option, or -1 after a mistake. Options of run end at its file.
 static int parse_options(Console *c, const Command *cmd, Options *o, int argc, char **argv) {
   struct option longs[N_OPTIONS + 1] = {0};
-  char shorts[4 + 2 * N_OPTIONS] = "", *at = shorts;
+  char shorts[8 + 2 * N_OPTIONS] = "", *at = shorts;
   int n = 0;
-  if (!strcmp(cmd->name, "run")) *at++ = '+';
-  *at++ = ':';
-  *at++ = 'O';
-  *at++ = ':';
+  at = stpcpy(at, !strcmp(cmd->name, "run") ? "+:hO::" : ":hO::");
   for (int i = 0; i < N_OPTIONS; i++) {
     if (!takes(&options[i], cmd)) continue;
     longs[n++] = (struct option){options[i].name, options[i].arg ? required_argument : no_argument, NULL,
@@ -180,8 +211,13 @@ static int parse_options(Console *c, const Command *cmd, Options *o, int argc, c
   opterr = 0;
   for (int letter; (letter = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
     if (letter == '?' || letter == ':') {
-      sb_addf(&c->err, letter == ':' ? "dp: %s wants a value\n" : "dp: unknown option %s\n",
-              argv[optind - 1]);
+      char one[] = {'-', (char)optopt, 0};
+      bool is_long = optind > 0 && !strncmp(argv[optind - 1], "--", 2);
+      const char *given = is_long || !optopt ? argv[optind - 1] : one;
+      if (letter == ':')
+        sb_addf(&c->err, "dp: %s wants a value\n", given);
+      else
+        report_option(c, cmd, given);
       return -1;
     }
     if (!set_option(c, o, letter, optarg)) return -1;
@@ -203,18 +239,11 @@ int dp_command(int argc, char **argv, Console *c) {
     return EXIT_OK;
   }
   const Command *cmd = find_command(argv[1]);
-  if (!cmd) {
-    Name names[N_COMMANDS];
-    for (int i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
-    const char *near = nearest_name(argv[1], names, N_COMMANDS);
-    sb_addf(&c->err, "dp: there is no command `%s`%s%s%s\n", argv[1], near ? "; did you mean `" : "",
-            near ? near : "", near ? "`?" : "");
-    return EXIT_USAGE;
-  }
+  if (!cmd) return unknown_command(c, argv[1]);
   Options o = {.driver = driver_options_default()};
   if (!strcmp(cmd->name, "build")) o.driver.cg.cpu = "x86-64-v3";
   int first = parse_options(c, cmd, &o, argc - 1, argv + 1);
-  if (first < 0) return usage_error(c, cmd);
+  if (first < 0) return usage_error(c, cmd, NULL);
   if (o.help) {
     print_command_help(&c->out, cmd);
     return EXIT_OK;
@@ -225,17 +254,6 @@ int dp_command(int argc, char **argv, Console *c) {
 
 // ---- shared by the commands ------------------------------------------------------------------------------------------------
 
-static void show_diagnostics(Console *c, const Session *s) {
-  if (!s->diags.list.len) return;
-  StrBuf text;
-  sb_init(&text, c->err.arena);
-  if (c->json)
-    diags_render_json(&s->diags, &text);
-  else
-    diags_render(&s->diags, &text, c->color);
-  sb_add(c->json ? &c->out : &c->err, text.data);
-}
-
 // One command's work on one session, guarded against running out of memory.
 typedef struct Work {
   Console *c;
@@ -244,7 +262,26 @@ typedef struct Work {
   int argc;
   char **argv;
   int code;
+  bool shown; // the diagnostics
 } Work;
+
+// Diagnostics go to standard error, and as JSON one array per command. `check` has nothing else to say: its array, which
+// command_check opens and closes, goes to standard output.
+static bool show_diagnostics(void *user) {
+  Work *w = user;
+  Console *c = w->c;
+  const Diags *d = &w->s->diags;
+  if (w->shown) return true;
+  w->shown = true;
+  if (!c->json)
+    diags_render(d, &c->err, c->color);
+  else if (c->json_items)
+    diags_render_json_items(d, &c->out, *c->json_items == 0);
+  else
+    diags_render_json(d, &c->err);
+  if (c->json_items) *c->json_items += d->list.len;
+  return true;
+}
 
 static int with_session(Console *c, Options *o, int argc, char **argv, bool (*work)(void *)) {
   Session s;
@@ -252,9 +289,10 @@ static int with_session(Console *c, Options *o, int argc, char **argv, bool (*wo
     sb_add(&c->err, "dp: out of memory\n");
     return EXIT_COMPILE;
   }
-  Work w = {c, o, &s, argc, argv, EXIT_OK};
+  Work w = {c, o, &s, argc, argv, EXIT_OK, false};
   bool ok = session_guard(&s, work, &w);
-  show_diagnostics(c, &s);
+  if (!session_guard(&s, show_diagnostics, &w) || (s.diags.n_errors && !s.diags.list.len))
+    sb_add(&c->err, "dp: out of memory\n");
   if (s.dumped.len) sb_add(&c->out, s.dumped.data);
   session_close(&s);
   return ok || w.code != EXIT_OK ? w.code : EXIT_COMPILE;
@@ -299,12 +337,16 @@ static bool check_one(void *user) {
 }
 
 static int command_check(Console *c, Options *o, int argc, char **argv) {
-  if (!argc) return usage_error(c, find_command("check"));
-  int worst = EXIT_OK;
+  if (!argc) return usage_error(c, find_command("check"), "wants a file");
+  int worst = EXIT_OK, items = 0;
+  c->json_items = &items;
+  if (c->json) sb_addc(&c->out, '[');
   for (int i = 0; i < argc; i++) {
     int code = with_session(c, o, 1, argv + i, check_one);
     if (code > worst) worst = code;
   }
+  if (c->json) sb_add(&c->out, items ? "\n]\n" : "]\n");
+  c->json_items = NULL;
   return worst;
 }
 
@@ -338,11 +380,15 @@ static bool compile_and_run(void *user) {
   CgModule *cg = session_codegen(s, m, NULL);
   Jit *jit = cg ? session_jit(s, cg, NULL, 0) : NULL;
   if (!jit) return false;
-  show_diagnostics(w->c, s); // warnings, before the program's own output
-  s->diags.list.len = 0;
-  console_flush(w->c);
   const char *why = NULL;
   void *address = jit_address(jit, cg_export_symbol(s->arena, main->func), &why);
+  if (!address) {
+    diag_add(&s->diags, DIAG_MACHINE, LOC_NONE, "%s", why ? why : "no machine code");
+    jit_free(jit);
+    return false;
+  }
+  show_diagnostics(w); // warnings, before the program's own output
+  console_flush(w->c);
   dprt_option *opts = ARENA_ARRAY(s->arena, dprt_option, main->n_params);
   for (int k = 0; k < main->n_params; k++) opts[k] = to_option(&main->params[k]);
   dprt_program program = {
@@ -354,7 +400,7 @@ static bool compile_and_run(void *user) {
 }
 
 static int command_run(Console *c, Options *o, int argc, char **argv) {
-  if (!argc) return usage_error(c, find_command("run"));
+  if (!argc) return usage_error(c, find_command("run"), "wants a file");
   return with_session(c, o, argc, argv, compile_and_run);
 }
 
@@ -365,6 +411,8 @@ static bool build_program(void *user) {
   CgMain *main = NULL;
   IrModule *m = w->o->shared ? lower_all(s, NULL) : lower_main(w, &main);
   if (w->o->shared && m) m = session_differentiate(s, m) && session_optimize(s, m) ? m : NULL;
+  const char *slash = strrchr(w->o->output, '/');
+  if (m && main) main->program = slash ? slash + 1 : w->o->output; // it speaks of itself by its own name
   CgModule *cg = m ? session_codegen(s, m, main) : NULL;
   if (!cg) return false;
   size_t len;
@@ -379,7 +427,9 @@ static bool build_program(void *user) {
 }
 
 static int command_build(Console *c, Options *o, int argc, char **argv) {
-  if (argc != 1 || !o->output) return usage_error(c, find_command("build"));
+  if (argc != 1 || !o->output)
+    return usage_error(c, find_command("build"),
+                       argc != 1 ? "wants one file" : "wants `-o BIN`, where to write");
   return with_session(c, o, argc, argv, build_program);
 }
 
@@ -432,7 +482,15 @@ static bool print_derivative(void *user) {
 }
 
 static int command_grad(Console *c, Options *o, int argc, char **argv) {
-  if (argc != 2) return usage_error(c, find_command("grad"));
+  if (argc != 2) return usage_error(c, find_command("grad"), "wants a file and a function");
+  const char *paths = o->wrt ? o->wrt : "";
+  for (; *paths; paths++)
+    if ((unsigned char)*paths < 0x80 && !isalnum((unsigned char)*paths) && !strchr("_., ", *paths)) break;
+  if (*paths) {
+    sb_addf(&c->err, "dp: --wrt is a list of parameters or their fields, such as `m.w, b`, not `%s`\n",
+            o->wrt);
+    return EXIT_USAGE;
+  }
   if (o->mode && strcmp(o->mode, "forward") && strcmp(o->mode, "reverse")) {
     sb_addf(&c->err, "dp: --mode is forward or reverse, not `%s`\n", o->mode);
     return EXIT_USAGE;
@@ -505,7 +563,9 @@ static int command_emit(Console *c, Options *o, int argc, char **argv) {
   bool known = false;
   for (size_t i = 0; o->stage && i < sizeof stages / sizeof *stages; i++)
     known |= !strcmp(o->stage, stages[i]);
-  if (argc != 1 || !o->stage) return usage_error(c, find_command("emit"));
+  if (argc != 1 || !o->stage)
+    return usage_error(c, find_command("emit"),
+                       argc != 1 ? "wants one file" : "wants `--stage STAGE`, what to print");
   if (!known) {
     sb_addf(&c->err, "dp: there is no stage `%s`; there are ast, ir, opt, adjoint, llvm, asm and obj\n",
             o->stage);

@@ -50,6 +50,7 @@ CgMain *session_main(Session *s);
 typedef struct Console {
   StrBuf out, err;
   bool color, json;
+  int *json_items; // how many diagnostics stand in the JSON array at hand on `out`; NULL: there is none
   void (*flush)(struct Console *c); // writes both texts out and empties them
 } Console;
 static inline void console_flush(Console *c) { c->flush(c); }

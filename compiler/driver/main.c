@@ -2,6 +2,7 @@
 #include "driver/driver.h"
 
 #include <errno.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,12 @@ int main(int argc, char **argv) {
     return EXIT_FAILED;
   }
   Console c = {.color = isatty(2) && !getenv("NO_COLOR"), .flush = flush};
+  jmp_buf exhausted;
+  if (setjmp(exhausted)) {
+    fputs("dp: out of memory\n", stderr);
+    return EXIT_FAILED;
+  }
+  arena_on_exhausted(a, &exhausted);
   sb_init(&c.out, a);
   sb_init(&c.err, a);
   int code = dp_command(argc, argv, &c);

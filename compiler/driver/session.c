@@ -1,6 +1,7 @@
 // The driver: one compilation, stage by stage. In: a path or a text. Out: IR, machine code, or diagnostics.
 #include "driver/driver.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <string.h>
 
@@ -10,9 +11,11 @@ DriverOptions driver_options_default(void) {
   return (DriverOptions){.cg = {.opt_level = 2, .cpu = "native"}};
 }
 
+static size_t budget_of(const Session *s) { return s->o.memory_budget ? s->o.memory_budget : DEFAULT_BUDGET; }
+
 bool session_open(Session *s, const DriverOptions *o) {
   *s = (Session){.o = *o};
-  s->arena = arena_new(o->memory_budget ? o->memory_budget : DEFAULT_BUDGET);
+  s->arena = arena_new(budget_of(s));
   if (!s->arena) return false;
   s->names = interner_new(s->arena);
   sources_init(&s->sources, s->arena);
@@ -26,17 +29,33 @@ void session_close(Session *s) {
   s->arena = NULL;
 }
 
-bool session_guard(Session *s, bool (*fn)(void *user), void *user) {
+static bool guarded(Session *s, bool (*fn)(void *user), void *user, bool *ok) {
   jmp_buf exhausted;
   if (setjmp(exhausted)) {
     arena_on_exhausted(s->arena, NULL);
-    s->diags.n_errors++; // appended by the caller's renderer below, without allocating
     return false;
   }
   arena_on_exhausted(s->arena, &exhausted);
-  bool ok = fn(user);
+  *ok = fn(user);
   arena_on_exhausted(s->arena, NULL);
-  return ok;
+  return true;
+}
+
+// An exhausted arena has a little left to say so with.
+static bool report_exhausted(void *user) {
+  Session *s = user;
+  size_t mib = arena_used(s->arena) >> 20, budget = budget_of(s) >> 20;
+  Diag *d = diag_add(&s->diags, DIAG_BUDGET, LOC_NONE, "the compiler ran out of memory after %zu MiB", mib);
+  if (mib + 1 >= budget) diag_note(&s->diags, d, "it may take %zu MiB", budget);
+  diag_help(&s->diags, d, "split the program, or write its large expressions and arrays as loops");
+  return true;
+}
+
+bool session_guard(Session *s, bool (*fn)(void *user), void *user) {
+  bool ok = false;
+  if (guarded(s, fn, user, &ok)) return ok;
+  if (!guarded(s, report_exhausted, s, &ok)) s->diags.n_errors++; // no memory even for that
+  return false;
 }
 
 // ---- sources of modules ------------------------------------------------------------------------------------------------
@@ -157,29 +176,64 @@ Jit *session_jit(Session *s, CgModule *cg, const JitSymbol *symbols, int n) {
 
 // ---- main's options ----------------------------------------------------------------------------------------------------
 
-// A default is a constant expression: a literal, perhaps negated.
-static bool constant_default(const Expr *e, IrElem elem, CgMainParam *p) {
-  double sign = 1.0;
-  while (e->kind == EXPR_UNARY && e->unary.op == UNARY_NEG) {
-    sign = -sign;
-    e = e->unary.arg;
-  }
-  bool is_float = elem == IR_F64 || elem == IR_F32;
-  switch (e->kind) {
-  case EXPR_INT:
-    if (is_float)
-      p->def.f = sign * (double)e->int_value;
-    else
-      p->def.i = sign < 0 ? -e->int_value : e->int_value;
-    return true;
-  case EXPR_FLOAT: p->def.f = sign * e->flt.value; return is_float;
-  case EXPR_BOOL: p->def.i = e->bool_value; return true;
-  case EXPR_STRING:
-    if (e->string.len != 1 || e->string.data[0].hole) return false;
-    p->def.s = e->string.data[0].text;
-    return true;
+typedef struct Constant {
+  bool is_float;
+  int64_t i;
+  double f; // also of an int
+} Constant;
+
+static bool constant_number(const Expr *e, Constant *out);
+
+static bool constant_binary(const Expr *e, Constant *out) {
+  Constant l, r;
+  if (!constant_number(e->binary.left, &l) || !constant_number(e->binary.right, &r)) return false;
+  out->is_float = l.is_float || r.is_float;
+  bool overflow = false;
+  switch (e->binary.op) {
+  case BIN_ADD: overflow = __builtin_add_overflow(l.i, r.i, &out->i), out->f = l.f + r.f; break;
+  case BIN_SUB: overflow = __builtin_sub_overflow(l.i, r.i, &out->i), out->f = l.f - r.f; break;
+  case BIN_MUL: overflow = __builtin_mul_overflow(l.i, r.i, &out->i), out->f = l.f * r.f; break;
+  case BIN_DIV: out->f = l.f / r.f; return out->is_float;
+  case BIN_POW:
+    out->f = pow(l.f, r.f);
+    out->i = out->is_float || fabs(out->f) >= 0x1p53 ? 0 : (int64_t)out->f;
+    return out->is_float || (r.i >= 0 && fabs(out->f) < 0x1p53);
   default: return false;
   }
+  if (!out->is_float) out->f = (double)out->i;
+  return out->is_float || !overflow;
+}
+
+static bool constant_number(const Expr *e, Constant *out) {
+  *out = (Constant){0};
+  switch (e->kind) {
+  case EXPR_INT: *out = (Constant){false, e->int_value, (double)e->int_value}; return true;
+  case EXPR_FLOAT: *out = (Constant){true, 0, e->flt.value}; return true;
+  case EXPR_BOOL: *out = (Constant){false, e->bool_value, e->bool_value}; return true;
+  case EXPR_UNARY:
+    if (!constant_number(e->unary.arg, out)) return false;
+    if (e->unary.op == UNARY_NOT) *out = (Constant){false, !out->i, !out->i};
+    if (e->unary.op == UNARY_NOT) return true;
+    out->f = -out->f;
+    return out->is_float || !__builtin_sub_overflow((int64_t)0, out->i, &out->i);
+  case EXPR_BINARY: return constant_binary(e, out);
+  default: return false;
+  }
+}
+
+static bool constant_default(const Expr *e, IrElem elem, CgMainParam *p) {
+  if (elem == IR_STRING) {
+    if (e->kind != EXPR_STRING || e->string.len != 1 || e->string.data[0].hole) return false;
+    p->def.s = e->string.data[0].text;
+    return true;
+  }
+  Constant k;
+  if (!constant_number(e, &k)) return false;
+  if (elem == IR_F64 || elem == IR_F32)
+    p->def.f = k.f;
+  else
+    p->def.i = k.i;
+  return elem == IR_F64 || elem == IR_F32 || !k.is_float;
 }
 
 static bool option_elem(const Type *t, IrElem *out) {
@@ -211,6 +265,11 @@ CgMain *session_main(Session *s) {
       return NULL;
     }
     params[k].has_default = p->def && constant_default(p->def, params[k].elem, &params[k]);
+    if (params[k].has_default) continue;
+    Diag *d = diag_add(&s->diags, DIAG_NO_MAIN, p->loc,
+                       "the default of the option `%s` is not a plain number or text", p->name);
+    diag_help(&s->diags, d, "write its value out");
+    return NULL;
   }
   m->func = fn->name;
   m->params = params;

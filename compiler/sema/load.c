@@ -109,8 +109,8 @@ static Module *load_file(Loader *l, Loading *chain, const char *path, Loc loc) {
   const char *why = NULL;
   const char *text = l->host->read ? l->host->read(l->host->user, c->a, path, &len, &why) : NULL;
   if (text) return load_text(l, chain, path, text, len, false);
-  Diag *g = diag_add(c->d, loc.file ? DIAG_IMPORT : DIAG_FILE, loc, "cannot read %s%s%s", path,
-                     why ? ": " : "", why ? why : "");
+  if (!why) why = arena_printf(c->a, "cannot read '%s'", path);
+  Diag *g = diag_add(c->d, loc.file ? DIAG_IMPORT : DIAG_FILE, loc, "%s", why);
   if (loc.file) diag_note(c->d, g, "an import's path is relative to the file it stands in");
   return NULL;
 }
@@ -140,6 +140,7 @@ static Module *load_text(Loader *l, Loading *chain, const char *path, const char
                          bool is_std) {
   Checker *c = l->c;
   int file = sources_add(c->p->sources, path, text, len);
+  if (!file) diag_add(c->d, DIAG_FILE, LOC_NONE, "'%s' is one file too many for one program", path);
   Module *m = parse_module(c->a, c->names, c->p->sources, file, c->d);
   m->path = path;
   m->is_std = is_std;
@@ -154,7 +155,7 @@ bool load_program(Checker *c, const SemaHost *host, const char *path, const char
   size_t prelude_len = 0;
   const char *prelude = host->std_module ? host->std_module(host->user, "prelude", &prelude_len) : NULL;
   if (prelude) c->p->prelude = load_text(&l, NULL, "<prelude>", prelude, prelude_len, true);
-  const char *clean = path ? clean_path(c->a, path) : "<text>";
+  const char *clean = !path ? "<text>" : *path ? clean_path(c->a, path) : path;
   if (text)
     c->p->main = load_text(&l, NULL, clean, text, len, false);
   else

@@ -94,7 +94,7 @@ typedef struct Program {
   StructDecl *optimizer, *train_report, *minimize_report, *rng; // of the prelude
 } Program;
 
-typedef struct SemaHost { // where modules come from; every call returns NULL and *why on failure
+typedef struct SemaHost { // where modules come from; read returns NULL and *why, a sentence, on failure
   void *user;
   const char *(*read)(void *user, Arena *a, const char *path, size_t *len, const char **why);
   const char *(*std_module)(void *user, const char *name, size_t *len); // NULL: no such standard module

@@ -73,16 +73,22 @@ static json_t *diag_object(Arena *a, const Sources *sources, const Diag *g) {
   return NULL;
 }
 
+void diags_render_json_items(const Diags *d, StrBuf *out, bool first) {
+  for (int i = 0; i < d->list.len; i++) {
+    json_t *object = diag_object(d->arena, d->sources, d->list.data[i]);
+    char *dump = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    json_decref(object);
+    sb_add(out, first ? "\n" : ",\n");
+    sb_add(out, dump ? dump
+                     : "{\"code\": \"E0000\", \"severity\": \"error\", "
+                       "\"message\": \"out of memory while writing the diagnostics\"}");
+    free(dump);
+    first = false;
+  }
+}
+
 void diags_render_json(const Diags *d, StrBuf *out) {
-  json_t *list = json_array();
-  bool ok = list != NULL;
-  for (int i = 0; ok && i < d->list.len; i++)
-    ok = json_array_append_new(list, diag_object(d->arena, d->sources, d->list.data[i])) == 0;
-  char *dump = ok ? json_dumps(list, JSON_INDENT(2)) : NULL;
-  json_decref(list);
-  sb_add(out, dump ? dump
-                   : "[{\"code\": \"E0000\", \"severity\": \"error\", "
-                     "\"message\": \"out of memory while writing the diagnostics\"}]");
-  sb_addc(out, '\n');
-  free(dump);
+  sb_addc(out, '[');
+  diags_render_json_items(d, out, true);
+  sb_add(out, d->list.len ? "\n]\n" : "]\n");
 }

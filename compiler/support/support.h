@@ -164,6 +164,8 @@ void diags_render(const Diags *d, StrBuf *out, bool color);
 void diag_render_one(const Diags *d, const Diag *g, StrBuf *out, bool color);
 // The same as a JSON array (documented in docs/diagnostics.md).
 void diags_render_json(const Diags *d, StrBuf *out);
+// The objects alone, each after a new line and, but for the first, a comma.
+void diags_render_json_items(const Diags *d, StrBuf *out, bool first);
 
 // ---- file.c --------------------------------------------------------------------------------------------------
 // Reads a whole file into the arena; NULL and *why (a sentence) on failure.

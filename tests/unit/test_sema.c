@@ -403,7 +403,7 @@ Test(sema, built_in_functions_are_function_values) {
                    "fn both(f: fn(f64, f64) -> f64, x: f64) -> f64 = f(x, x)\n"
                    "fn real_too(x: f32) -> f32 = grad(sin)(x)\n"
                    "fn main() {\n let f = sin\n print(f(1.0) + apply(sin, 1.0) + grad(grad(exp))(1.0))\n"
-                   " print(both(max, 1.0) + grad(max)([1.0, 2.0])[0] + real_too(f32(1.0)))\n"
+                   " print(both(max, 1.0) + grad(max)([1.0, 2.0])[0] + f64(real_too(f32(1.0))))\n"
                    " print(jacobian(tanh)([1.0, 2.0]))\n}");
   cr_expect(silent(&k), "%s", rendered(&k));
   check_error("fn apply(f: fn(f64) -> f64) -> f64 = f(1.0)\nfn g() -> f64 = apply(atan2)", "E0300", "atan2");
