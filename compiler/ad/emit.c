@@ -85,7 +85,12 @@ IrBuilder ad_nest_open(IrBuilder *b, AdNest *nest, const IrVal *dims, int rank, 
   for (int r = 0; r < rank; r++) {
     IrVal zero = ir_const_int(&at, 0), one = ir_const_int(&at, 1);
     IrBuilder body;
-    nest->loops[r] = ir_for(&at, zero, dims[r], one, carried, n, &body);
+    if (nest->backwards) {
+      IrVal minus = ir_const_int(&at, -1);
+      nest->loops[r] = ir_for(&at, ad_int_add(&at, dims[r], minus), minus, minus, carried, n, &body);
+    } else {
+      nest->loops[r] = ir_for(&at, zero, dims[r], one, carried, n, &body);
+    }
     idx[r] = body.region->args[0];
     for (int k = 0; k < n; k++) carried[k] = body.region->args[1 + k];
     nest->inner[r] = body;
@@ -112,10 +117,18 @@ IrVal ad_sum_arrays(IrBuilder *b, IrVal x, IrVal y) {
     length = ir_op1(b, IR_LEN, y);
     dims = &length;
   }
-  AdNest nest;
+  AdNest nest = {0};
   IrVal idx[IR_MAX_RANK], sum;
   IrBuilder in = ad_nest_open(b, &nest, dims, t.rank, &x, 1, idx, &sum);
   sum = ir_acc(&in, sum, idx, t.rank, ir_get(&in, y, idx, t.rank));
   ad_nest_close(&nest, &sum, &sum);
   return sum;
+}
+
+int ad_push_adjoint(const IrFunc *callee, int k, const IrFunc *into, IrVal bar, IrVal *args, int n) {
+  IrVal y = callee->body->yields[k];
+  for (int d = 0; d < callee->results[k].rank && !callee->results[k].grow; d++)
+    if (!is_param(callee, ir_dims(callee, y)[d])) args[n++] = ir_dims(into, bar)[d];
+  args[n++] = bar;
+  return n;
 }

@@ -61,15 +61,6 @@ static IrFunc *generate(Expand *e, const IrDeriv *d, Loc asked) {
   return now;
 }
 
-// Sizes of a result that are not parameters of the callee go along with its adjoint (ad/reverse.c).
-static int push_adjoint(const IrFunc *callee, int k, const IrFunc *into, IrVal bar, IrVal *args, int n) {
-  IrVal y = callee->body->yields[k];
-  for (int d = 0; d < callee->results[k].rank && !callee->results[k].grow; d++)
-    if (!is_param(callee, ir_dims(callee, y)[d])) args[n++] = ir_dims(into, bar)[d];
-  args[n++] = bar;
-  return n;
-}
-
 static bool expand_dcall(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   Expand *e = user;
   if (op->kind != IR_DCALL) return false;
@@ -86,7 +77,7 @@ static bool expand_dcall(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   if (d->kind == IR_VJP) {
     for (int k = 0; k < callee->n_results; k++)
       if (ir_is_float(callee->results[k]))
-        n = push_adjoint(callee, k, b->func, ir_mapped(map, op->args[next++]), args, n);
+        n = ad_push_adjoint(callee, k, b->func, ir_mapped(map, op->args[next++]), args, n);
   } else {
     while (next < op->n_args) args[n++] = ir_mapped(map, op->args[next++]);
   }

@@ -24,7 +24,7 @@ static IrVal tangent_or_zero(Forward *fw, IrBuilder *b, IrVal v) {
   IrVal dims[IR_MAX_RANK];
   if (t.grow) {
     IrVal n = ir_op1(b, IR_LEN, mapped(fw, v)), empty = ir_empty(b, (IrElem)t.elem), idx, carried;
-    AdNest nest;
+    AdNest nest = {0};
     IrVal zero = ad_zero(b, (IrElem)t.elem);
     IrBuilder in = ad_nest_open(b, &nest, &n, 1, &empty, 1, &idx, &carried);
     carried = ir_op2(&in, IR_PUSH, carried, zero);

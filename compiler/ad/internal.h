@@ -4,6 +4,11 @@
 
 #include "ad/ad.h"
 
+// A value that is a parameter of its function (sizes included): known to the caller.
+static inline bool is_param(const IrFunc *f, IrVal v) {
+  return ir_val(f, v)->region == f->body && !ir_val(f, v)->def;
+}
+
 // ---- emit.c: arithmetic that folds what differentiation makes trivial ---------------------------------------------
 
 bool ad_is_float_const(const IrFunc *f, IrVal v, double want);
@@ -21,12 +26,17 @@ IrVal ad_int_add(IrBuilder *b, IrVal x, IrVal y);
 IrVal ad_int_sub(IrBuilder *b, IrVal x, IrVal y);
 IrVal ad_int_mul(IrBuilder *b, IrVal x, IrVal y);
 
+// Appends the adjoint of result k of a callee to the arguments of a call of its reverse-mode function, behind those sizes
+// of the result that are not parameters of the callee. Returns the new number of arguments.
+int ad_push_adjoint(const IrFunc *callee, int k, const IrFunc *into, IrVal bar, IrVal *args, int n);
+
 // Opens nested FOR loops over all elements of an array of these sizes, carrying one value; idx gets the indices.
 // Fill innermost through the returned builder, then close with the carried value's new version; returns the result.
 typedef struct AdNest {
   IrOp *loops[IR_MAX_RANK];
   IrBuilder inner[IR_MAX_RANK];
   int rank, n;
+  bool backwards; // set before: from the last element to the first
 } AdNest;
 IrBuilder ad_nest_open(IrBuilder *b, AdNest *nest, const IrVal *dims, int rank, const IrVal *inits, int n,
                        IrVal *idx, IrVal *carried);
@@ -90,6 +100,7 @@ typedef struct OpPlan {
   RegionPlan *regions; // one per region (WHILE: the body is index 1)
   bool active;         // some result is active: it has a reverse form
   bool has_tape;       // something is saved
+  bool threads;        // a recursive call is within: what is saved goes to the stack of saved values instead
   int n_tape;          // how many arrays the tape is
   bool forward_order;  // iterations commute: reversed in forward order
   bool
@@ -106,12 +117,17 @@ typedef struct Plan {
   Arena *arena;
   const IrFunc *f;
   Activity act;
-  OpPlan **ops;        // by the operation's first result (every region operation that matters has one)
+  OpPlan **ops; // by the operation's first result (every region operation that matters has one)
+  OpPlan *
+      body; // of a function that is split into a forward and a reverse half: what the forward half leaves behind
+  bool threads;        // a recursive call is within
   const char *refused; // why something cannot be reversed, with where
   Loc refused_at;
 } Plan;
 
-Plan *plan_reverse(Arena *scratch, const IrFunc *f, const bool *wrt);
+// split: forward and reverse half become functions of their own (recursion).
+Plan *plan_reverse(Arena *scratch, const IrFunc *f, const bool *wrt, bool split);
+bool is_recursive_call(const IrFunc *f, const IrOp *op); // of a dp function without a rule of the user's
 static inline OpPlan *plan_of(const Plan *p, const IrOp *op) {
   return op->n_results ? p->ops[op->result] : NULL;
 }
@@ -122,9 +138,5 @@ bool loop_counter(const IrFunc *f, const IrRegion *body, int k, IrVal *step);
 // ---- check.c ------------------------------------------------------------------------------------------------------------
 // Reports every place in f where a derivative by `wrt` would be lost. `asked` is where the derivative was asked for.
 void ad_check_lost(const IrFunc *f, const bool *wrt, Loc asked, Diags *diags);
-// A value that is a parameter of its function (sizes included): known to the caller.
-static inline bool is_param(const IrFunc *f, IrVal v) {
-  return ir_val(f, v)->region == f->body && !ir_val(f, v)->def;
-}
 
 #endif

@@ -37,6 +37,26 @@ static double typical_elements(const Planner *p, IrVal v) {
   return n;
 }
 
+// What the region belongs to; IR_CALL for a function's body.
+static IrOpKind region_kind(const IrRegion *r) { return r->owner ? (IrOpKind)r->owner->kind : IR_CALL; }
+
+bool is_recursive_call(const IrFunc *f, const IrOp *op) {
+  if (op->kind != IR_CALL) return false;
+  const IrFunc *callee = ir_func_find(f->module, op->attr.sym);
+  return callee && callee->body && !callee->has_rule;
+}
+
+static bool has_active_result(const Planner *p, const IrOp *op);
+
+// Does the reverse form of the operation take from the stack of saved values? A recursive call does, and all around it.
+static bool threads(const Planner *p, const IrOp *op) {
+  if (is_recursive_call(p->f, op)) return has_active_result(p, op);
+  for (int k = 0; k < op->n_regions; k++)
+    for (int i = 0; i < op->regions[k]->ops.len; i++)
+      if (threads(p, op->regions[k]->ops.data[i])) return true;
+  return false;
+}
+
 static double trip_estimate(const Planner *p, const IrOp *loop) {
   int64_t lo, hi, step;
   if (loop->kind == IR_FOR && ir_is_const_int(p->f, loop->args[0], &lo) &&
@@ -195,9 +215,7 @@ static void needs_of_struct(Planner *p, RegionNeeds *n, const IrOp *op) {
     break;
   case IR_CALL: {
     const IrFunc *callee = ir_func_find(p->f->module, op->attr.sym);
-    if (!callee || !callee->has_rule)
-      refuse(p, op, "a recursive function cannot be differentiated in reverse mode yet");
-    else if (!callee->adjoint_rule)
+    if (callee && callee->has_rule && !callee->adjoint_rule)
       refuse(p, op,
              "the function has a `tangent` rule but no `adjoint` rule, so reverse mode cannot go through it");
     for (int k = 0; k < op->n_args; k++) need(p, n, op->args[k]);
@@ -231,7 +249,7 @@ static void needs_of_op(Planner *p, RegionNeeds *n, const IrOp *op) {
   const OpPlan *op_plan = plan_of(p->plan, op);
   if (op_plan) {
     needs_of_region_op(p, n, op, op_plan);
-    if (op_plan->has_tape) vec_push(p->arena, &n->tapes, op);
+    if (op_plan->has_tape && !op_plan->threads) vec_push(p->arena, &n->tapes, op);
   } else if (rule_class((IrOpKind)op->kind) == RULE_SCALAR) {
     needs_of_scalar(p, n, op);
   } else {
@@ -255,14 +273,30 @@ static double save_cost(const Planner *p, const OpPlan *owner, const IrRegion *r
   IrType t = ir_type(p->f, v);
   if (t.elem == IR_STRING || t.grow || owner->fused) return CUT_INFINITE;
   if (t.rank == 0) return SAVE_COST;
+  if (owner->threads) return 10.0 + SAVE_COST * typical_elements(p, v); // sizes are saved with it
   if (r->owner->kind == IR_BUILD || r->owner->kind == IR_IF || t.rank + 1 > IR_MAX_RANK) return CUT_INFINITE;
   for (int k = 0; k < t.rank; k++)
     if (!outside(p, ir_dims(p->f, v)[k], r)) return CUT_INFINITE;
   return 10.0 + SAVE_COST * typical_elements(p, v);
 }
 
+// Tapes of a nested operation that go to the stack of saved values element by element.
+static double save_on_stack_cost(const Planner *p, const IrOp *op) {
+  const OpPlan *op_plan = plan_of(p->plan, op);
+  double trips = op->kind == IR_FOR ? trip_estimate(p, op) : 1.0, sum = 10.0;
+  for (int k = 0; op->kind == IR_BUILD && k < op->n_args; k++) trips *= typical(p, op->args[k]);
+  for (int i = 0; i < op->n_regions; i++) {
+    const RegionPlan *rp = &op_plan->regions[i];
+    for (int k = 0; k < rp->saved.len; k++) sum += trips * SAVE_COST * typical_elements(p, rp->saved.data[k]);
+    for (int k = 0; k < rp->saved_tapes.len; k++)
+      sum += trips * save_on_stack_cost(p, rp->saved_tapes.data[k]);
+  }
+  return sum;
+}
+
 // The same for the tapes of a nested operation, which become arrays with one axis more.
-static double save_tape_cost(const Planner *p, const IrRegion *r, const IrOp *op) {
+static double save_tape_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, const IrOp *op) {
+  if (owner->threads) return op->kind == IR_WHILE ? CUT_INFINITE : save_on_stack_cost(p, op);
   if (r->owner->kind == IR_BUILD || r->owner->kind == IR_WHILE) return CUT_INFINITE;
   if (op->kind == IR_WHILE) return CUT_INFINITE;
   if (op->kind != IR_IF && r->owner->kind == IR_IF) return CUT_INFINITE;
@@ -285,7 +319,7 @@ static double save_tape_cost(const Planner *p, const IrRegion *r, const IrOp *op
       sum += trips * SAVE_COST * typical_elements(p, v);
     }
     for (int k = 0; k < rp->saved_tapes.len; k++) {
-      double inner = save_tape_cost(p, r, rp->saved_tapes.data[k]);
+      double inner = save_tape_cost(p, owner, r, rp->saved_tapes.data[k]);
       if (inner >= CUT_INFINITE) return CUT_INFINITE;
       sum += trips * inner;
     }
@@ -327,10 +361,15 @@ static int computed_node(Cut *c, const IrOp *op) {
   if (!c->computed[op->result]) {
     int node = mincut_node(c->graph);
     c->computed[op->result] = node + 1;
-    mincut_edge(c->graph, CUT_SOURCE, node, plan_op_cost(c->p, op));
+    mincut_edge(c->graph, CUT_SOURCE, node, threads(c->p, op) ? CUT_INFINITE : plan_op_cost(c->p, op));
     connect_operands(c, op, node);
   }
   return c->computed[op->result] - 1;
+}
+
+// A function's parameter, an index.
+static bool is_known_argument(const IrRegion *r, int index) {
+  return !r->owner || r->owner->kind == IR_BUILD || (r->owner->kind == IR_FOR && index == 0);
 }
 
 // A region argument: the index is known; a carried value is known in closed form, or runs along again where the loop is
@@ -339,7 +378,7 @@ static void connect_argument(Cut *c, IrVal v, int node) {
   const IrRegion *r = c->r;
   int index = ir_val(c->p->f, v)->index;
   IrVal step;
-  if (r->owner->kind == IR_BUILD || (r->owner->kind == IR_FOR && index == 0)) return;
+  if (is_known_argument(r, index)) return;
   if (r->owner->kind == IR_FOR && loop_counter(c->p->f, r, index - 1, &step)) return;
   if (r->owner->kind == IR_FOR && c->owner->forward_order) {
     int again = mincut_node(c->graph);
@@ -402,7 +441,7 @@ static void keep_argument(Keep *k, IrVal v) {
   const IrRegion *r = k->c->r;
   int index = ir_val(k->c->p->f, v)->index;
   IrVal step;
-  if (r->owner->kind != IR_FOR || index == 0) return;
+  if (region_kind(r) != IR_FOR || index == 0) return;
   if (loop_counter(k->c->p->f, r, index - 1, &step)) {
     add_once(k->c->p, &k->owner->outer, r->owner->args[3 + index - 1]);
     outer_or_local(k, step);
@@ -444,8 +483,7 @@ static void keep_tape_sizes(Keep *k, const IrOp *op) {
   }
 }
 
-static bool cut_region(Planner *p, OpPlan *owner, int which) {
-  const IrRegion *r = owner->op->regions[which];
+static bool cut_region(Planner *p, OpPlan *owner, int which, const IrRegion *r) {
   RegionPlan *plan = &owner->regions[which];
   RegionNeeds needs = {0};
   needs_of_region(p, r, &needs);
@@ -463,7 +501,7 @@ static bool cut_region(Planner *p, OpPlan *owner, int which) {
   for (int i = 0; i < needs.tapes.len; i++) {
     tape_nodes[i] = mincut_node(c.graph);
     mincut_edge(c.graph, tape_nodes[i], CUT_SINK, CUT_INFINITE);
-    double cost = owner->fused ? CUT_INFINITE : save_tape_cost(p, r, needs.tapes.data[i]);
+    double cost = owner->fused ? CUT_INFINITE : save_tape_cost(p, owner, r, needs.tapes.data[i]);
     mincut_edge(c.graph, computed_node(&c, needs.tapes.data[i]), tape_nodes[i], cost);
   }
   while (c.work.len) connect(&c, vec_pop(&c.work));
@@ -476,8 +514,8 @@ static bool cut_region(Planner *p, OpPlan *owner, int which) {
     int index = ir_val(p->f, (IrVal)v)->index;
     IrVal step;
     int again = def ? c.computed[def->result] : c.computed[v];
-    bool known = !def && (r->owner->kind == IR_BUILD || (r->owner->kind == IR_FOR && index == 0) ||
-                          (r->owner->kind == IR_FOR && loop_counter(p->f, r, index - 1, &step)));
+    bool known = !def && (is_known_argument(r, index) ||
+                          (region_kind(r) == IR_FOR && loop_counter(p->f, r, index - 1, &step)));
     is_saved[v] = !known && (!again || !mincut_sink_side(c.graph, again - 1));
   }
   Keep k = {&c, plan, owner, ARENA_ARRAY(p->arena, bool, n), is_saved};
@@ -558,13 +596,15 @@ static void plan_op(Planner *p, const IrOp *op) {
   find_targets(p, plan);
   if (op->kind == IR_FOR) plan_loop_order(p, plan);
   if (op->kind == IR_WHILE) plan->invariant = ARENA_ARRAY(p->arena, bool, op->n_results);
-  plan->fused =
-      (op->kind == IR_BUILD || (op->kind == IR_FOR && plan->forward_order)) && seeds_are_known(p, op);
+  plan->threads = threads(p, op);
+  if (plan->threads) plan->forward_order = false; // what was saved last is taken first
+  bool commutes = op->kind == IR_BUILD || (op->kind == IR_FOR && plan->forward_order);
+  plan->fused = commutes && !plan->threads && seeds_are_known(p, op);
   for (int i = op->kind == IR_WHILE ? 1 : 0; i < op->n_regions; i++) {
-    if (cut_region(p, plan, i)) continue;
+    if (cut_region(p, plan, i, op->regions[i])) continue;
     bool was_fused = plan->fused;
     plan->fused = false;
-    if (!was_fused || !cut_region(p, plan, i))
+    if (!was_fused || !cut_region(p, plan, i, op->regions[i]))
       refuse(p, op,
              "what the reverse sweep needs from this loop or branch can neither be kept nor computed again");
   }
@@ -582,7 +622,7 @@ static void plan_region(Planner *p, const IrRegion *r) {
   for (int i = r->ops.len - 1; i >= 0; i--) plan_op(p, r->ops.data[i]);
 }
 
-Plan *plan_reverse(Arena *scratch, const IrFunc *f, const bool *wrt) {
+Plan *plan_reverse(Arena *scratch, const IrFunc *f, const bool *wrt, bool split) {
   Plan *plan = ARENA_NEW(scratch, Plan);
   plan->arena = scratch;
   plan->f = f;
@@ -591,8 +631,17 @@ Plan *plan_reverse(Arena *scratch, const IrFunc *f, const bool *wrt) {
   Planner p = {scratch, f, plan, ARENA_ARRAY(scratch, PlanUsers, f->vals.len)};
   collect_uses(&p, f->body);
   plan_region(&p, f->body);
-  // At the top everything is still visible; only refusals are left to find.
-  RegionNeeds needs = {0};
-  needs_of_region(&p, f->body, &needs);
+  for (int i = 0; i < f->body->ops.len; i++) plan->threads |= threads(&p, f->body->ops.data[i]);
+  if (split) {
+    plan->body = ARENA_NEW(scratch, OpPlan);
+    plan->body->regions = ARENA_NEW(scratch, RegionPlan);
+    plan->body->threads = true;
+    if (!cut_region(&p, plan->body, 0, f->body))
+      refuse(&p, vec_last(&f->body->ops),
+             "what the reverse half needs from this function can neither be kept nor computed again");
+  } else { // at the top everything is still visible; only refusals are left to find
+    RegionNeeds needs = {0};
+    needs_of_region(&p, f->body, &needs);
+  }
   return plan;
 }

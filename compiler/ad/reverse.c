@@ -14,7 +14,7 @@ static IrVal zeros_like(Reverse *rv, IrBuilder *b, IrVal v) {
   IrVal dims[IR_MAX_RANK];
   if (t.grow) { // as long as the value itself
     IrVal n = ir_op1(b, IR_LEN, rev_primal(rv, v)), empty = ir_empty(b, (IrElem)t.elem);
-    AdNest nest;
+    AdNest nest = {0};
     IrVal idx, carried, zero = ad_zero(b, (IrElem)t.elem);
     IrBuilder in = ad_nest_open(b, &nest, &n, 1, &empty, 1, &idx, &carried);
     carried = ir_op2(&in, IR_PUSH, carried, zero);
@@ -92,7 +92,7 @@ static void pull_acc(Reverse *rv, IrBuilder *b, const IrOp *op, IrVal t) {
 
 static void pull_fill(Reverse *rv, IrBuilder *b, const IrOp *op, IrVal t) {
   if (!is_active(&rv->plan->act, op->args[0])) return;
-  AdNest nest;
+  AdNest nest = {0};
   IrVal idx[IR_MAX_RANK], sum = ad_zero(b, (IrElem)ir_type(rv->f, op->args[0]).elem), carried;
   IrBuilder in = ad_nest_open(b, &nest, ir_dims(rv->g, t), op->n_args - 1, &sum, 1, idx, &carried);
   carried = ir_op2(&in, IR_ADD, carried, ir_get(&in, t, idx, op->n_args - 1));
@@ -143,6 +143,10 @@ static void pull_pop(Reverse *rv, IrBuilder *b, const IrOp *op, IrVal t) {
 // ---- calls to functions with a rule of their own -----------------------------------------------------------------------
 
 static void pull_call(Reverse *rv, IrBuilder *b, const IrOp *op) {
+  if (is_recursive_call(rv->f, op)) {
+    stack_pull_call(rv, b, op);
+    return;
+  }
   const IrFunc *callee = ir_func_find(rv->f->module, op->attr.sym);
   IrVal *args = ARENA_ARRAY(rv->arena, IrVal, op->n_args + op->n_results);
   IrType *types = ARENA_ARRAY(rv->arena, IrType, op->n_args + op->n_results);
@@ -211,84 +215,4 @@ void rev_ops(Reverse *rv, IrBuilder *b, const IrRegion *r) {
     b->loc = op->loc;
     pull(rv, b, op);
   }
-}
-
-// ---- the whole function -------------------------------------------------------------------------------------------------
-
-static Name leaf_name(IrModule *m, const char *base, const char *path) {
-  return intern_cstr(m->names, arena_printf(m->arena, "%s%s", path, base));
-}
-
-static Name unique_name(const IrModule *m, const char *base) {
-  Name name = intern_cstr(m->names, base);
-  for (int i = 2; ir_func_find(m, name); i++) name = intern_cstr(m->names, arena_printf(m->arena, "%s%d", base, i));
-  return name;
-}
-
-static void finish(Reverse *rv, IrBuilder *b, const bool *wrt) {
-  const IrFunc *f = rv->f;
-  int n = 0;
-  IrVal *vals = ARENA_ARRAY(rv->arena, IrVal, f->n_results + f->n_params);
-  IrLeaf *leaves = ARENA_ARRAY(f->arena, IrLeaf, f->n_results + f->n_params);
-  for (int k = 0; k < f->n_results; k++, n++) {
-    vals[n] = rev_primal(rv, f->body->yields[k]);
-    if (f->result_leaves) leaves[n] = f->result_leaves[k];
-  }
-  for (int k = 0; k < f->n_params; k++) {
-    if (!wrt[k]) continue;
-    vals[n] = rev_adjoint_or_zero(rv, b, f->body->args[k]);
-    leaves[n++].path = leaf_name(f->module, "_bar", f->params[k].path ? f->params[k].path : "p");
-  }
-  if (!rv->broken) ir_set_results(rv->g, vals, n, leaves);
-}
-
-IrFunc *ad_vjp(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags) {
-  Arena *scratch = m->arena;
-  Plan *plan = plan_reverse(scratch, f, wrt);
-  if (plan->refused) {
-    Diag *d =
-        diag_add(diags, DIAG_AD_REFUSED, plan->refused_at, "`%s` cannot be differentiated in reverse mode",
-                 f->source_name ? f->source_name : f->name);
-    diag_label(diags, d, "%s", plan->refused);
-    return NULL;
-  }
-  Reverse rv = {.arena = scratch, .f = f, .plan = plan, .adj = ARENA_ARRAY(scratch, IrVal, f->vals.len)};
-  rv.g = ir_func_like(f, &rv.map, scratch);
-  rv.g->name = unique_name(m, arena_printf(scratch, "%s.vjp", f->name));
-  rv.g->is_export = rv.g->has_rule = false;
-  rv.g->adjoint_rule = rv.g->tangent_rule = NULL;
-  for (int k = 0; k < f->n_results; k++) {
-    if (!ir_is_float(f->results[k])) continue;
-    IrVal y = f->body->yields[k];
-    IrVal dims[IR_MAX_RANK];
-    bool known = true;
-    for (int d = 0; d < f->results[k].rank && !f->results[k].grow; d++) {
-      dims[d] = ir_mapped(&rv.map, ir_dims(f, y)[d]);
-      known &= dims[d] != 0;
-    }
-    const char *path = f->result_leaves ? f->result_leaves[k].path : NULL;
-    IrLeaf leaf = {.path = leaf_name(m, "_bar", path && *path ? path : "y")};
-    // Sizes that are not parameters become parameters of their own, given with the adjoint.
-    for (int d = 0; !known && d < f->results[k].rank; d++)
-      if (!dims[d])
-        dims[d] = ir_param(rv.g, IR_SCALAR(IR_INT), NULL, (IrLeaf){.path = leaf_name(m, "_size", leaf.path)});
-    IrVal bar = ir_param(rv.g, f->results[k], dims, leaf);
-    if (is_active(&plan->act, y)) rv.adj[y] = rv.adj[y] ? rv.adj[y] : bar;
-  }
-  IrBuilder b = ir_builder(rv.g);
-  for (int i = 0; i < f->body->ops.len; i++) {
-    const IrOp *op = f->body->ops.data[i];
-    const OpPlan *op_plan = plan_of(plan, op);
-    rev_forward_op(&rv, &b, op, op_plan && op_plan->has_tape);
-  }
-  rev_ops(&rv, &b, f->body);
-  finish(&rv, &b, wrt);
-  if (rv.broken) {
-    Diag *d = diag_add(diags, DIAG_AD_INTERNAL, f->loc, "the reverse sweep of `%s` lost a value",
-                       f->source_name ? f->source_name : f->name);
-    diag_help(diags, d, "this is a mistake in dp, not in the program; please report it with the program");
-    return NULL;
-  }
-  vec_push(m->arena, &m->funcs, rv.g);
-  return rv.g;
 }

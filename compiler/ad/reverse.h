@@ -4,14 +4,19 @@
 
 #include "ad/internal.h"
 
+// Around recursive calls, what is saved goes to two stacks that are threaded through everything: floats and ints.
+enum { FLOAT_STACK, INT_STACK, N_STACKS };
+
 typedef struct Reverse {
   Arena *arena;
   const IrFunc *f; // the function that is differentiated
   IrFunc *g;       // what is being written
   Plan *plan;
-  IrMap map;   // primal values of f -> values of g, as visible where code is being emitted
-  IrVal *adj;  // by value of f: its adjoint so far in g; 0: zero
-  bool again;  // operations are emitted once more: their effects are not repeated, checks included
+  IrMap map;             // primal values of f -> values of g, as visible where code is being emitted
+  IrVal *adj;            // by value of f: its adjoint so far in g; 0: zero
+  IrVal stack[N_STACKS]; // saved values around recursion, the latest version of each
+  bool again;            // operations are emitted once more: their effects are not repeated, checks included
+  Diags *diags;
   bool broken; // a primal value was asked for that the plan does not provide: a mistake of ours
 } Reverse;
 
@@ -31,6 +36,34 @@ void rev_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, bool with_tape);
 void rev_enter_region(Reverse *rv, const IrRegion *r);
 void rev_load_and_recompute(Reverse *rv, IrBuilder *b, const OpPlan *plan, int region, const IrVal *it,
                             int n);
+
+typedef struct TapeShape {
+  IrElem elem;
+  int rank; // of one item, without the iterations
+  IrVal dims[IR_MAX_RANK];
+} TapeShape;
+typedef VEC(TapeShape) TapeShapes;
+void rev_op_shapes(Reverse *rv, IrBuilder *b, const IrOp *op,
+                   TapeShapes *out); // of the tapes of a whole operation
+bool rev_keeps_tape(const RegionPlan *rp, const IrOp *op);
+void rev_recompute(Reverse *rv, IrBuilder *b, const RegionPlan *rp,
+                   const IrRegion *r);                            // what is not mapped yet
+const IrVal *rev_result_dims(Reverse *rv, const IrOp *op, int k); // for ir_close_if, ir_call
+
+// reverse_stack.c: forward and reverse forms around recursive calls
+void stack_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan); // plan NULL: a recursive call
+void stack_load_and_recompute(Reverse *rv, IrBuilder *b, const RegionPlan *rp, const IrRegion *r);
+void stack_push_saved(Reverse *rv, IrBuilder *b, const RegionPlan *rp);
+IrVal stack_pop_int(Reverse *rv, IrBuilder *b);
+void stack_pull_call(Reverse *rv, IrBuilder *b, const IrOp *op);
+
+// reverse_function.c: the two halves of a function that is called recursively. False after errors.
+typedef struct Halves {
+  IrFunc *forward; // parameters of f, stacks -> results of f, stacks
+  IrFunc *
+      reverse; // parameters of f, an adjoint per float result, stacks -> an adjoint per wrt parameter, stacks
+} Halves;
+bool rev_halves(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags, Halves *out);
 
 // reverse_regions.c
 void rev_for(Reverse *rv, IrBuilder *b, const IrOp *op);

@@ -26,13 +26,6 @@ IrVal rev_iteration_number(IrBuilder *b, IrVal i, IrVal lo, IrVal step) {
 
 // ---- shapes of tapes ---------------------------------------------------------------------------------------------------
 
-typedef struct TapeShape {
-  IrElem elem;
-  int rank; // of one item, without the iterations
-  IrVal dims[IR_MAX_RANK];
-} TapeShape;
-typedef VEC(TapeShape) TapeShapes;
-
 static void item_shapes(Reverse *rv, IrBuilder *b, const RegionPlan *rp, const TapeShape *prefix,
                         TapeShapes *out);
 
@@ -60,6 +53,10 @@ static void item_shapes(Reverse *rv, IrBuilder *b, const RegionPlan *rp, const T
   for (int k = 0; k < rp->saved_tapes.len; k++) op_shapes(rv, b, rp->saved_tapes.data[k], prefix, out);
 }
 
+void rev_op_shapes(Reverse *rv, IrBuilder *b, const IrOp *op, TapeShapes *out) {
+  op_shapes(rv, b, op, &(TapeShape){0}, out);
+}
+
 static IrVal zero_of(IrBuilder *b, IrElem e) {
   return e == IR_BOOL ? ir_const_bool(b, false) : e == IR_INT ? ir_const_int(b, 0) : ad_zero(b, e);
 }
@@ -71,7 +68,7 @@ static IrVal write_item(IrBuilder *b, IrVal tape, IrVal it, IrVal item) {
   IrType t = ir_type(b->func, item);
   IrVal idx[IR_MAX_RANK] = {it}, carried;
   if (!t.rank) return ir_set(b, tape, idx, 1, item);
-  AdNest nest;
+  AdNest nest = {0};
   IrBuilder in = ad_nest_open(b, &nest, ir_dims(b->func, item), t.rank, &tape, 1, idx + 1, &carried);
   carried = ir_set(&in, carried, idx, t.rank + 1, ir_get(&in, item, idx + 1, t.rank));
   ad_nest_close(&nest, &carried, &carried);
@@ -96,7 +93,7 @@ static IrVal read_item(IrBuilder *b, IrVal tape, const IrVal *at, int n) {
 static IrVal push_item(IrBuilder *b, IrVal tape, IrVal item) {
   IrType t = ir_type(b->func, item);
   if (!t.rank) return ir_op2(b, IR_PUSH, tape, item);
-  AdNest nest;
+  AdNest nest = {0};
   IrVal idx[IR_MAX_RANK], carried;
   IrBuilder in = ad_nest_open(b, &nest, ir_dims(b->func, item), t.rank, &tape, 1, idx, &carried);
   carried = ir_op2(&in, IR_PUSH, carried, ir_get(&in, item, idx, t.rank));
@@ -118,7 +115,7 @@ static IrVal read_pushed(IrBuilder *b, IrVal tape, IrVal it, int rank, const IrV
 
 // ---- forward forms -------------------------------------------------------------------------------------------------------
 
-static bool holds(const RegionPlan *rp, const IrOp *op) {
+bool rev_keeps_tape(const RegionPlan *rp, const IrOp *op) {
   for (int k = 0; k < rp->saved_tapes.len; k++)
     if (rp->saved_tapes.data[k] == op) return true;
   return false;
@@ -160,7 +157,7 @@ static void forward_body(Saver *s, IrBuilder *b, const IrRegion *r) {
     if (saves(s->rp, r->args[k])) save_value(s, b, r->args[k]);
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
-    bool with_tape = holds(s->rp, op);
+    bool with_tape = rev_keeps_tape(s->rp, op);
     rev_forward_op(s->rv, b, op, with_tape);
     for (int k = 0; k < op->n_results; k++) save_value(s, b, ir_result(op, k));
     if (with_tape) save_tapes(s, b, op);
@@ -250,6 +247,16 @@ static void forward_build(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *pla
   set_tapes(rv, plan, now, op->n_results, rp->saved.len);
 }
 
+const IrVal *rev_result_dims(Reverse *rv, const IrOp *op, int k) {
+  IrType t = ir_type(rv->f, ir_result(op, k));
+  IrVal *mapped = ARENA_ARRAY(rv->arena, IrVal, t.rank);
+  for (int d = 0; d < t.rank && !t.grow; d++) {
+    IrVal old = ir_dims(rv->f, ir_result(op, k))[d];
+    mapped[d] = ir_val(rv->f, old)->def == op ? IR_RESULT(old - op->result) : rev_primal(rv, old);
+  }
+  return mapped;
+}
+
 // What a branch saves is a further result; the other branch gives a zero that nobody reads.
 static void forward_if(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
   TapeShapes shapes = {0};
@@ -266,7 +273,7 @@ static void forward_if(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) 
     for (int k = n; k < total; k++) yields[k] = zero_of(&in[i], shapes.data[k - n].elem);
     const IrRegion *r = op->regions[i];
     for (int j = 0; j < r->ops.len; j++)
-      rev_forward_op(rv, &in[i], r->ops.data[j], holds(rp, r->ops.data[j]));
+      rev_forward_op(rv, &in[i], r->ops.data[j], rev_keeps_tape(rp, r->ops.data[j]));
     for (int k = 0; k < n; k++) yields[k] = rev_primal(rv, r->yields[k]);
     for (int k = 0; k < rp->saved.len; k++) yields[at++] = rev_primal(rv, rp->saved.data[k]);
     for (int k = 0; k < rp->saved_tapes.len; k++) {
@@ -275,15 +282,7 @@ static void forward_if(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) 
     }
     ir_yield(&in[i], yields, total);
   }
-  for (int k = 0; k < n; k++) {
-    IrType t = ir_type(rv->f, ir_result(op, k));
-    IrVal *mapped = ARENA_ARRAY(rv->arena, IrVal, t.rank);
-    for (int d = 0; d < t.rank && !t.grow; d++) {
-      IrVal old = ir_dims(rv->f, ir_result(op, k))[d];
-      mapped[d] = ir_val(rv->f, old)->def == op ? IR_RESULT(old - op->result) : rev_primal(rv, old);
-    }
-    dims[k] = mapped;
-  }
+  for (int k = 0; k < n; k++) dims[k] = rev_result_dims(rv, op, k);
   ir_close_if(b, now, dims);
   map_results(rv, op, now);
   set_tapes(rv, plan, now, n, shapes.len);
@@ -308,23 +307,36 @@ static void clone_again(Reverse *rv, IrBuilder *b, const IrOp *op) {
   ir_close_like(b, &rv->map, op, now);
 }
 
-void rev_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, bool with_tape) {
-  if (rv->broken) return;
-  b->loc = op->loc;
-  OpPlan *plan = plan_of(rv->plan, op);
-  if (!with_tape || !plan) {
-    if (rv->again)
-      clone_again(rv, b, op);
-    else
-      ir_clone_op(b, &rv->map, op);
-    return;
-  }
+static void forward_with_tape(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
   switch ((IrOpKind)op->kind) {
   case IR_FOR: forward_for(rv, b, op, plan); break;
   case IR_WHILE: forward_while(rv, b, op, plan); break;
   case IR_BUILD: forward_build(rv, b, op, plan); break;
   case IR_IF: forward_if(rv, b, op, plan); break;
   default: ir_clone_op(b, &rv->map, op); break;
+  }
+}
+
+static bool is_active_call(const Reverse *rv, const IrOp *op) {
+  if (!is_recursive_call(rv->f, op)) return false;
+  for (int k = 0; k < op->n_results; k++)
+    if (is_active(&rv->plan->act, ir_result(op, k))) return true;
+  return false;
+}
+
+void rev_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, bool with_tape) {
+  if (rv->broken) return;
+  b->loc = op->loc;
+  OpPlan *plan = plan_of(rv->plan, op);
+  if ((plan && plan->threads) || is_active_call(rv, op)) {
+    stack_forward_op(rv, b, op, plan);
+  } else if (!with_tape || !plan) {
+    if (rv->again)
+      clone_again(rv, b, op);
+    else
+      ir_clone_op(b, &rv->map, op);
+  } else {
+    forward_with_tape(rv, b, op, plan);
   }
 }
 
@@ -371,10 +383,21 @@ void rev_load_and_recompute(Reverse *rv, IrBuilder *b, const OpPlan *plan, int r
     for (int k = 0; k < plan->regions[0].saved_tapes.len; k++)
       at += plan_of(rv->plan, plan->regions[0].saved_tapes.data[k])->n_tape;
   }
-  if (plan->has_tape) load_saved(rv, b, plan, rp, it, n, at);
+  if (plan->threads)
+    stack_load_and_recompute(rv, b, rp, r);
+  else if (plan->has_tape)
+    load_saved(rv, b, plan, rp, it, n, at);
+  rev_recompute(rv, b, rp, r);
+}
+
+void rev_recompute(Reverse *rv, IrBuilder *b, const RegionPlan *rp, const IrRegion *r) {
   bool before = rv->again;
   rv->again = true;
-  for (int i = 0; i < r->ops.len && !rv->broken; i++)
-    if (rp->recompute[i]) rev_forward_op(rv, b, r->ops.data[i], rp->tape_again[i]);
+  for (int i = 0; i < r->ops.len && !rv->broken; i++) {
+    const IrOp *op = r->ops.data[i];
+    bool known = !rp->tape_again[i];
+    for (int k = 0; k < op->n_results; k++) known &= ir_mapped(&rv->map, ir_result(op, k)) != 0;
+    if (rp->recompute[i] && !known) rev_forward_op(rv, b, op, rp->tape_again[i]);
+  }
   rv->again = before;
 }

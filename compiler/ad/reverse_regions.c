@@ -39,7 +39,7 @@ static Carried open_carried(Reverse *rv, IrBuilder *b, const OpPlan *plan, int r
                             int first_arg) {
   const IrOp *op = plan->op;
   const IrRegion *body = op->regions[region];
-  int most = 2 * op->n_results + plan->targets.len;
+  int most = 2 * op->n_results + plan->targets.len + N_STACKS;
   Carried c = {.replayed = ARENA_ARRAY(rv->arena, int, op->n_results),
                .adjoint = ARENA_ARRAY(rv->arena, int, op->n_results),
                .inits = ARENA_ARRAY(rv->arena, IrVal, most),
@@ -57,7 +57,17 @@ static Carried open_carried(Reverse *rv, IrBuilder *b, const OpPlan *plan, int r
   open_targets(rv, b, plan);
   read_targets(rv, plan, c.inits + c.n);
   c.n += plan->targets.len;
+  for (int k = 0; plan->threads && k < N_STACKS; k++) c.inits[c.n++] = rv->stack[k];
   return c;
+}
+
+// The stacks of saved values stand last among what a reverse form of a threaded operation carries.
+static void set_stacks(Reverse *rv, const OpPlan *plan, const IrVal *end) {
+  for (int k = 0; plan->threads && k < N_STACKS; k++) rv->stack[k] = end[k - N_STACKS];
+}
+
+static void read_stacks(const Reverse *rv, const OpPlan *plan, IrVal *end) {
+  for (int k = 0; plan->threads && k < N_STACKS; k++) end[k - N_STACKS] = rv->stack[k];
 }
 
 // Inside the reverse iteration, before the body's operations: whose adjoint is what.
@@ -77,6 +87,7 @@ static void close_body(Reverse *rv, IrBuilder *in, const OpPlan *plan, const IrR
   for (int j = 0; j < c->n_adjoint; j++)
     c->yields[n++] = rev_adjoint_or_zero(rv, in, body->args[first_arg + c->adjoint[j]]);
   read_targets(rv, plan, c->yields + n);
+  read_stacks(rv, plan, c->yields + c->n);
 }
 
 static void after_loop(Reverse *rv, IrBuilder *b, const OpPlan *plan, const Carried *c, const IrOp *now,
@@ -84,6 +95,7 @@ static void after_loop(Reverse *rv, IrBuilder *b, const OpPlan *plan, const Carr
   IrVal first = ir_result(now, c->n_replayed);
   for (int k = 0; k < plan->targets.len; k++)
     rv->adj[plan->targets.data[k]] = first + (IrVal)(c->n_adjoint + k);
+  for (int k = 0; plan->threads && k < N_STACKS; k++) rv->stack[k] = ir_result(now, c->n - N_STACKS + k);
   for (int j = 0; j < c->n_adjoint; j++)
     rev_contribute(rv, b, plan->op->args[first_init + c->adjoint[j]], first + (IrVal)j);
   for (int k = 0; k < plan->op->n_results; k++)
@@ -131,6 +143,7 @@ void rev_for(Reverse *rv, IrBuilder *b, const IrOp *op) {
     now = ir_for(b, last, ad_int_sub(b, lo, step), back, c.inits, c.n, &in);
   }
   const IrVal *args = in.region->args + 1;
+  set_stacks(rv, plan, args + c.n);
   rev_enter_region(rv, body);
   ir_map_set(&rv->map, body->args[0], in.region->args[0]);
   IrVal it = rev_iteration_number(&in, in.region->args[0], lo, step);
@@ -150,13 +163,14 @@ void rev_while(Reverse *rv, IrBuilder *b, const IrOp *op) {
   OpPlan *plan = plan_of(rv->plan, op);
   const IrRegion *body = op->regions[1];
   IrVal *invariant = adjoints_of_results(rv, op);
-  IrVal trip = plan->trip;
+  IrVal trip = plan->threads ? stack_pop_int(rv, b) : plan->trip;
   Carried c = open_carried(rv, b, plan, 1, 0, 0);
   if (rv->broken) return;
   IrVal minus = ir_const_int(b, -1);
   IrBuilder in;
   IrOp *now = ir_for(b, ad_int_add(b, trip, minus), minus, minus, c.inits, c.n, &in);
   const IrVal *args = in.region->args + 1;
+  set_stacks(rv, plan, args + c.n);
   rev_enter_region(rv, body);
   rev_load_and_recompute(rv, &in, plan, 1, &in.region->args[0], 1);
   if (rv->broken) return;
@@ -175,16 +189,18 @@ void rev_if(Reverse *rv, IrBuilder *b, const IrOp *op) {
   IrVal cond = rev_primal(rv, op->args[0]);
   open_targets(rv, b, plan);
   if (rv->broken) return;
-  int n = plan->targets.len;
-  IrVal *before = ARENA_ARRAY(rv->arena, IrVal, n), *after = ARENA_ARRAY(rv->arena, IrVal, n);
-  const IrVal **dims = ARENA_ARRAY(rv->arena, const IrVal *, n);
+  int n = plan->targets.len, total = n + (plan->threads ? N_STACKS : 0);
+  IrVal *before = ARENA_ARRAY(rv->arena, IrVal, total), *after = ARENA_ARRAY(rv->arena, IrVal, total);
+  const IrVal **dims = ARENA_ARRAY(rv->arena, const IrVal *, total);
   read_targets(rv, plan, before);
+  read_stacks(rv, plan, before + total);
   IrVal *seeds = adjoints_of_results(rv, op);
   IrBuilder in[2];
   IrOp *now = ir_if(b, cond, &in[0], &in[1]);
   for (int i = 0; i < 2; i++) {
     const IrRegion *r = op->regions[i];
     set_targets(rv, plan, before);
+    set_stacks(rv, plan, before + total);
     rev_enter_region(rv, r);
     rev_load_and_recompute(rv, &in[i], plan, i, NULL, 0);
     if (rv->broken) return;
@@ -192,11 +208,13 @@ void rev_if(Reverse *rv, IrBuilder *b, const IrOp *op) {
     rev_ops(rv, &in[i], r);
     if (rv->broken) return;
     read_targets(rv, plan, after);
-    ir_yield(&in[i], after, n);
+    read_stacks(rv, plan, after + total);
+    ir_yield(&in[i], after, total);
   }
   for (int k = 0; k < n; k++) dims[k] = ir_dims(rv->g, before[k]);
   ir_close_if(b, now, dims);
   for (int k = 0; k < n; k++) rv->adj[plan->targets.data[k]] = ir_result(now, k);
+  for (int k = n; k < total; k++) rv->stack[k - n] = ir_result(now, k);
 }
 
 // ---- builds ---------------------------------------------------------------------------------------------------------------
@@ -204,7 +222,7 @@ void rev_if(Reverse *rv, IrBuilder *b, const IrOp *op) {
 void rev_build(Reverse *rv, IrBuilder *b, const IrOp *op) {
   const OpPlan *plan = plan_of(rv->plan, op);
   const IrRegion *body = op->regions[0];
-  int rank = op->n_args, n = plan->targets.len;
+  int rank = op->n_args, n = plan->targets.len + (plan->threads ? N_STACKS : 0);
   IrVal sizes[IR_MAX_RANK], idx[IR_MAX_RANK];
   for (int k = 0; k < rank; k++) sizes[k] = rev_primal(rv, op->args[k]);
   open_targets(rv, b, plan);
@@ -213,11 +231,13 @@ void rev_build(Reverse *rv, IrBuilder *b, const IrOp *op) {
   IrVal *vals = ARENA_ARRAY(rv->arena, IrVal, n);
   IrVal *carried = ARENA_ARRAY(rv->arena, IrVal, n);
   read_targets(rv, plan, vals);
-  AdNest nest;
+  read_stacks(rv, plan, vals + n);
+  AdNest nest = {.backwards = plan->threads};
   IrBuilder in = ad_nest_open(b, &nest, sizes, rank, vals, n, idx, carried);
   rev_enter_region(rv, body);
   for (int k = 0; k < rank; k++) ir_map_set(&rv->map, body->args[k], idx[k]);
   set_targets(rv, plan, carried);
+  set_stacks(rv, plan, carried + n);
   rev_load_and_recompute(rv, &in, plan, 0, idx, rank);
   if (rv->broken) return;
   for (int k = 0; k < op->n_results; k++)
@@ -225,6 +245,8 @@ void rev_build(Reverse *rv, IrBuilder *b, const IrOp *op) {
   rev_ops(rv, &in, body);
   if (rv->broken) return;
   read_targets(rv, plan, vals);
+  read_stacks(rv, plan, vals + n);
   ad_nest_close(&nest, vals, vals);
   set_targets(rv, plan, vals);
+  set_stacks(rv, plan, vals + n);
 }
