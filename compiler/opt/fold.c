@@ -3,7 +3,6 @@
 #include "opt/scalar.h"
 
 #include <math.h>
-#include <string.h>
 
 static const double INT_LIMIT = 9223372036854775808.0; // 2^63
 
@@ -18,7 +17,7 @@ bool const_get(const IrFunc *f, IrVal v, Const *out) {
   return true;
 }
 
-bool const_same(Const a, Const b) { return a.elem == b.elem && !memcmp(&a.v, &b.v, sizeof a.v); }
+bool const_same(Const a, Const b) { return a.elem == b.elem && a.v.i == b.v.i; }
 
 IrVal const_emit(IrBuilder *b, Const c) {
   switch (c.elem) {
