@@ -504,8 +504,8 @@ static const char *product(Writer *w, const IrOp *op, int first) {
                       transposed(w, op->args[first + 1], op->attr.i & IR_TRANS_B));
 }
 
-static void call(Writer *w, const IrOp *op, const char *name) {
-  const char *value = arena_printf(w->arena, "%s(%s)", name, list_text(w, op->args, op->n_args));
+static void call_with(Writer *w, const IrOp *op, const char *name, const char *args) {
+  const char *value = arena_printf(w->arena, "%s(%s)", name, args);
   if (op->n_results == 0) {
     line(w, "%s", value);
   } else if (op->n_results == 1) {
@@ -522,6 +522,16 @@ static void call(Writer *w, const IrOp *op, const char *name) {
   }
 }
 
+static void call(Writer *w, const IrOp *op, const char *name) {
+  call_with(w, op, name, list_text(w, op->args, op->n_args));
+}
+
+static int count_inout(const IrFunc *f) {
+  int n = 0;
+  for (int k = 0; k < f->n_params; k++) n += f->params[k].moved;
+  return n;
+}
+
 // A call's arguments in the source leave out the sizes that its arrays bring.
 static bool is_implied(const IrFunc *f, int k) {
   if (k >= f->n_sizes) return false;
@@ -533,14 +543,21 @@ static bool is_implied(const IrFunc *f, int k) {
   return false;
 }
 
+// `inout` arguments change in place: the last results of the call, in the order of those parameters, are these variables.
 static void dp_call(Writer *w, const IrOp *op) {
   const IrFunc *callee = ir_func_find(w->m, op->attr.sym);
+  StrBuf args;
+  sb_init(&args, w->arena);
+  int last = op->n_results - count_inout(callee), n = 0;
   IrOp visible = *op;
-  visible.args = ARENA_ARRAY(w->arena, IrVal, op->n_args);
-  visible.n_args = 0;
-  for (int k = 0; k < op->n_args; k++)
-    if (!callee || !is_implied(callee, k)) visible.args[visible.n_args++] = op->args[k];
-  call(w, &visible, function_name(w, op->attr.sym));
+  visible.n_results = (uint16_t)last;
+  for (int k = 0; k < op->n_args; k++) {
+    if (is_implied(callee, k)) continue;
+    sb_addf(&args, "%s%s%s", n++ ? ", " : "", callee->params[k].moved ? "inout " : "",
+            text_of(w, op->args[k]));
+    if (callee->params[k].moved) rename_value(w, ir_result(op, last++), op->args[k]);
+  }
+  call_with(w, &visible, function_name(w, op->attr.sym), args.data ? args.data : "");
 }
 
 static const char *format_text(Writer *w, const IrOp *op) {
@@ -573,6 +590,10 @@ static bool only_checks(const IrOp *op) {
       if (in->n_regions ? !only_checks(in) : !check && !(ir_op_info[in->kind].flags & IR_P)) return false;
     }
   return op->n_results == 0;
+}
+
+static bool is_size_expression(const Writer *w, IrVal v) {
+  return ir_val(w->f, v)->region == w->f->body && !ir_val(w->f, v)->def && w->prec[v] < PREC_ATOM;
 }
 
 static void statement(Writer *w, const IrOp *op) {
@@ -623,6 +644,7 @@ static void statement(Writer *w, const IrOp *op) {
   case IR_PRINT: line(w, "print(%s)", text_of(w, op->args[0])); return;
   case IR_ASSERT: line(w, "assert %s, %s", text_of(w, op->args[0]), text_of(w, op->args[1])); return;
   case IR_CHECK_SIZE:
+    if (is_size_expression(w, op->args[0]) || is_size_expression(w, op->args[1])) return; // its type says so
     line(w, "assert %s == %s, \"sizes do not fit\"", text_of(w, op->args[0]), text_of(w, op->args[1]));
     return;
   default: return; // FREE; the checks of indices and divisors, which the source implies
@@ -653,28 +675,58 @@ static void mark_changes(Writer *w, const IrRegion *r) {
   }
 }
 
-static void signature(Writer *w) {
+static bool is_name(const char *s) {
+  if (!s || !*s || (*s >= '0' && *s <= '9')) return false;
+  for (; *s; s++)
+    if (strchr(" +-*/(),", *s)) return false;
+  return true;
+}
+
+// A size that is no plain name, such as `2` or `n + 1`, is written as such in the types.
+static void name_params(Writer *w) {
   const IrFunc *f = w->f;
-  for (int k = 0; k < f->n_params; k++)
-    set_text(w, f->body->args[k],
-             fresh(w, f->params[k].path ? f->params[k].path : ir_val(f, f->body->args[k])->name), PREC_ATOM);
-  sb_addf(w->out, "fn %s(", function_name(w, f->name));
-  int n = 0;
   for (int k = 0; k < f->n_params; k++) {
-    if (is_implied(f, k)) continue;
-    sb_addf(w->out, "%s%s: %s", n++ ? ", " : "", text_of(w, f->body->args[k]),
-            type_text_of(w, f->body->args[k], false));
+    const char *path = f->params[k].path ? f->params[k].path : ir_val(f, f->body->args[k])->name;
+    bool expression = k < f->n_sizes && is_implied(f, k) && path && !is_name(path);
+    set_text(w, f->body->args[k], expression ? path : fresh(w, path), expression ? PREC_SUM : PREC_ATOM);
   }
-  sb_addc(w->out, ')');
-  if (f->n_results) sb_add(w->out, f->n_results > 1 ? " -> (" : " -> ");
-  for (int k = 0; k < f->n_results; k++) {
+}
+
+static void result_types(Writer *w, int n) {
+  const IrFunc *f = w->f;
+  if (n) sb_add(w->out, n > 1 ? " -> (" : " -> ");
+  for (int k = 0; k < n; k++) {
     IrVal y = f->body->yields[k];
     if (ir_val(f, y)->def && ir_type(f, y).rank)
       for (int d = 0; d < ir_type(f, y).rank && ir_dims(f, y); d++)
         if (ir_is_const(f, ir_dims(f, y)[d])) constant(w, ir_val(f, ir_dims(f, y)[d])->def);
     sb_addf(w->out, "%s%s", k ? ", " : "", type_text_of(w, y, true));
   }
-  sb_add(w->out, f->n_results > 1 ? ") {\n" : " {\n");
+  sb_add(w->out, n > 1 ? ") {\n" : " {\n");
+}
+
+static void signature(Writer *w, int n_results) {
+  const IrFunc *f = w->f;
+  name_params(w);
+  sb_addf(w->out, "fn %s(", function_name(w, f->name));
+  int n = 0;
+  for (int k = 0; k < f->n_params; k++) {
+    if (is_implied(f, k)) continue;
+    sb_addf(w->out, "%s%s%s: %s", n++ ? ", " : "", f->params[k].moved ? "inout " : "",
+            text_of(w, f->body->args[k]), type_text_of(w, f->body->args[k], false));
+  }
+  sb_addc(w->out, ')');
+  result_types(w, n_results);
+}
+
+// What an `inout` parameter ends with is the parameter itself, unless the last value lives under another name.
+static void finish_inout(Writer *w, int first) {
+  const IrFunc *f = w->f;
+  for (int k = 0; k < f->n_params; k++) {
+    if (!f->params[k].moved) continue;
+    const char *name = text_of(w, f->body->args[k]), *now = text_of(w, f->body->yields[first++]);
+    if (strcmp(name, now)) line(w, "%s = %s", name, now);
+  }
 }
 
 static void function(const IrModule *m, const IrFunc *f, Arena *scratch, StrBuf *out) {
@@ -684,10 +736,12 @@ static void function(const IrModule *m, const IrFunc *f, Arena *scratch, StrBuf 
   w.uses = ir_use_counts(scratch, f);
   w.changes = ARENA_ARRAY(scratch, bool, f->vals.len);
   mark_changes(&w, f->body);
-  signature(&w);
+  int n = f->n_results - count_inout(f);
+  signature(&w, n);
   region(&w, f->body);
-  if (f->n_results == 1) line(&w, "return %s", text_of(&w, f->body->yields[0]));
-  if (f->n_results > 1) line(&w, "return (%s)", list_text(&w, f->body->yields, f->n_results));
+  finish_inout(&w, n);
+  if (n == 1) line(&w, "return %s", text_of(&w, f->body->yields[0]));
+  if (n > 1) line(&w, "return (%s)", list_text(&w, f->body->yields, n));
   sb_add(out, "}\n");
 }
 
