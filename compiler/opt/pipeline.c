@@ -104,6 +104,8 @@ static void drop_unreached(IrModule *m, Arena *scratch) {
     reached[at] = true;
     Callees c = {scratch, m, &work};
     if (f->body) ir_walk(f->body, visit_callee, &c);
+    push_callee(&c, f->adjoint_rule);
+    push_callee(&c, f->tangent_rule);
   }
   for (int i = m->funcs.len - 1; i >= 0; i--)
     if (!reached[i]) ir_module_remove(m, m->funcs.data[i]);
