@@ -10,7 +10,7 @@
 
 typedef struct Options {
   DriverOptions driver;
-  bool help, json, shared;
+  bool help, version, json, shared;
   const char *output, *mode, *wrt, *stage, *function;
 } Options;
 
@@ -143,6 +143,7 @@ static bool set_option(Console *c, Options *o, int letter, const char *arg) {
   const char *name;
   switch (letter) {
   case 'h': o->help = true; return true;
+  case 'V': o->version = true; return true;
   case 'c': o->driver.cg.cpu = arg; return true;
   case 'S': o->driver.cg.strict_fp = true; return true;
   case 'P': o->driver.cg.precise_math = true; return true;
@@ -225,15 +226,17 @@ static int parse_options(Console *c, const Command *cmd, Options *o, int argc, c
   return optind;
 }
 
+static int print_version(Console *c) {
+  sb_addf(&c->out, "dp %s\n", DP_VERSION);
+  return EXIT_OK;
+}
+
 int dp_command(int argc, char **argv, Console *c) {
   if (argc < 2) {
     print_usage(&c->err);
     return EXIT_USAGE;
   }
-  if (!strcmp(argv[1], "--version")) {
-    sb_addf(&c->out, "dp %s\n", DP_VERSION);
-    return EXIT_OK;
-  }
+  if (!strcmp(argv[1], "--version")) return print_version(c);
   if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
     print_usage(&c->out);
     return EXIT_OK;
@@ -244,6 +247,7 @@ int dp_command(int argc, char **argv, Console *c) {
   if (!strcmp(cmd->name, "build")) o.driver.cg.cpu = "x86-64-v3";
   int first = parse_options(c, cmd, &o, argc - 1, argv + 1);
   if (first < 0) return usage_error(c, cmd, NULL);
+  if (o.version) return print_version(c);
   if (o.help) {
     print_command_help(&c->out, cmd);
     return EXIT_OK;
