@@ -53,6 +53,9 @@ static void write_nested(FILE *out, const dp_value *v, int k, int64_t from) {
   fputc(']', out);
 }
 
+// The parts of a result are named ".mu".
+static const char *key(const dp_leaf *leaf) { return leaf->path + (leaf->path[0] == '.'); }
+
 static void write_value(FILE *out, const dp_value *v) {
   if (v->rank == 0)
     write_scalar(out, v);
@@ -67,7 +70,7 @@ static void write_all(FILE *out, const dp_leaf *leaves, const dp_value *results,
   }
   fputc('{', out);
   for (int k = 0; k < n; k++) {
-    fprintf(out, "%s\"%s\": ", k ? ", " : "", leaves[k].path);
+    fprintf(out, "%s\"%s\": ", k ? ", " : "", key(&leaves[k]));
     write_value(out, &results[k]);
   }
   fputc('}', out);
@@ -99,7 +102,7 @@ static void write_errors(FILE *out, const dp_value *reprojection, const dp_value
 static void write_sparse(FILE *out, const dp_leaf *leaves, const dp_value *results, int n) {
   enum { FIRST = 30 };
   for (int k = 0; k < n; k++) {
-    fprintf(out, "%s\"%s\": [", k ? ", " : "{", leaves[k].path);
+    fprintf(out, "%s\"%s\": [", k ? ", " : "{", key(&leaves[k]));
     int64_t last = elements(&results[k]) - 1;
     for (int64_t i = 0; i < FIRST && i < last; i++) {
       write_element(out, &results[k], i);
