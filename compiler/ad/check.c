@@ -59,6 +59,19 @@ static const char *what_to_do(const IrOp *op) {
   return "write `detach(...)` around what goes in if the derivative is meant to stop here";
 }
 
+// Where the user can do something: for a C function, and for what stands in a standard module, the call.
+static Loc place_in_program(const IrModule *m, const IrOp *op) {
+  Loc at = op->loc.loc;
+  bool outside = op->kind == IR_EXTERN;
+  for (uint32_t chain = op->loc.chain; chain; chain = m->chains.data[chain].parent) {
+    const Source *src = m->sources ? sources_get(m->sources, at) : NULL;
+    if (!outside && (!src || src->path[0] != '<')) break;
+    at = m->chains.data[chain].call;
+    outside = false;
+  }
+  return at;
+}
+
 typedef struct Lost {
   const IrFunc *f;
   const bool *varied;
@@ -74,8 +87,9 @@ static IrWalk report(void *user, IrOp *op) {
   for (int k = 0; k < op->n_args; k++) varied |= l->varied[op->args[k]];
   for (int k = 0; k < op->n_results; k++) reaches |= l->reaches[ir_result(op, k)];
   if (!varied || !reaches) return IR_WALK_CONTINUE;
-  Diag *d = diag_add(l->diags, DIAG_AD_LOST, op->loc.loc, "the derivative of `%s` is lost here",
-                     l->f->source_name ? l->f->source_name : l->f->name);
+  Diag *d =
+      diag_add(l->diags, DIAG_AD_LOST, place_in_program(l->f->module, op),
+               "the derivative of `%s` is lost here", l->f->source_name ? l->f->source_name : l->f->name);
   diag_label(l->diags, d, "%s", what_is_lost(op));
   diag_span(l->diags, d, l->asked, "the derivative is asked for here");
   diag_help(l->diags, d, "%s", what_to_do(op));

@@ -36,6 +36,12 @@ static bool no_calls_left(const IrFunc *f) {
   return !found;
 }
 
+// What was refused on the way stands somewhere within the function; this is where it matters.
+static void name_the_asker(Expand *e, int first, Loc asked) {
+  for (int i = first; i < e->diags->list.len; i++)
+    diag_span(e->diags, e->diags->list.data[i], asked, "the derivative is asked for here");
+}
+
 static IrFunc *generate(Expand *e, const IrDeriv *d, Loc asked) {
   for (int i = 0; i < e->known.len; i++)
     if (same_deriv(e->known.data[i].deriv, d)) return e->known.data[i].func;
@@ -53,8 +59,10 @@ static IrFunc *generate(Expand *e, const IrDeriv *d, Loc asked) {
     ad_check_lost(f, d->wrt, asked, e->diags);
     if (e->diags->n_errors == before) {
       static const OptOptions fixed = {.level = 2};
+      int first = e->diags->list.len;
       f = opt_function(f, &fixed);
       now = d->kind == IR_VJP ? ad_vjp(e->m, f, d->wrt, e->diags) : ad_jvp(e->m, f, d->wrt, e->diags);
+      name_the_asker(e, first, asked);
     }
   }
   vec_push(e->m->arena, &e->known, ((Known){d, now}));

@@ -35,7 +35,8 @@ static Reverse begin(IrModule *m, IrFunc *f, Plan *plan, Name name, Diags *diags
   rv.g->name = name;
   rv.g->is_export = rv.g->has_rule = false;
   rv.g->adjoint_rule = rv.g->tangent_rule = NULL;
-  for (int k = 0; k < f->n_params; k++) rv.g->params[k].moved = false; // the caller still reads what it passes
+  for (int k = 0; k < f->n_params; k++)
+    rv.g->params[k].moved = false; // the caller still reads what it passes
   return rv;
 }
 
