@@ -462,7 +462,7 @@ struct Lower {
   IrModule *module;
   Diags *diags;
   VEC(Inst *) insts;         // each is filled in turn
-  VEC(FnDecl *) quiet, loud; // functions known not to have, or to have, effects
+  VEC(void *) quiet; // functions and lambdas known to have no effects
   Type *int_, *f64, *bool_;
   int next_id;
   bool failed;

@@ -7,10 +7,10 @@
 #include "sema/sema.h"
 
 typedef struct LowerRoot {
-  FnDecl *fn;     // a function of the main module, or
-  Expr *expr;     // a function value from sema_expr (then fn is NULL)
-  IrElem real;    // what `real` stands for
-  Name name;      // of the exported IR function
+  FnDecl *fn;  // a function of the main module, or
+  Expr *expr;  // a function value from sema_expr (then fn is NULL)
+  IrElem real; // what `real` stands for
+  Name name;   // of the exported IR function
 } LowerRoot;
 
 // The module holds every function the roots reach; the roots are exports. NULL after errors (in p->diags), such as a

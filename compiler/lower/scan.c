@@ -264,15 +264,14 @@ static void scan_fn(EffectScan *s, const Fn *fn) {
   }
 }
 
-static bool in_decls(const void *const *list, int n, const void *d) {
-  for (int i = 0; i < n; i++)
-    if (list[i] == d) return true;
+static bool is_quiet(const Lower *l, const void *what) {
+  for (int i = 0; i < l->quiet.len; i++)
+    if (l->quiet.data[i] == what) return true;
   return false;
 }
 
 static void scan_decl(EffectScan *s, FnDecl *d) {
-  if (s->found || seen_before(s, d) || in_decls((const void *const *)s->l->quiet.data, s->l->quiet.len, d))
-    return;
+  if (s->found || seen_before(s, d) || is_quiet(s->l, d)) return;
   if (d->kind == FN_EXTERN)
     s->found = !d->pure;
   else
