@@ -158,6 +158,17 @@ static void set_infix(Writer *w, const IrOp *op, const char *sign, int prec, boo
   set_text(w, op->result, infix(w, op, sign, prec, right_tighter), prec);
 }
 
+// An int and a negative constant read as a difference.
+static void set_sum(Writer *w, const IrOp *op) {
+  int64_t n;
+  if (!ir_is_const_int(w->f, op->args[1], &n) || n >= 0 || n == INT64_MIN) {
+    set_infix(w, op, "+", PREC_SUM, true);
+    return;
+  }
+  const char *text = arena_printf(w->arena, "%s - %lld", operand(w, op->args[0], PREC_SUM), -(long long)n);
+  set_text(w, op->result, text, PREC_SUM);
+}
+
 static void set_call(Writer *w, const IrOp *op, const char *name) {
   set_text(w, op->result, arena_printf(w->arena, "%s(%s)", name, list_text(w, op->args, op->n_args)),
            PREC_ATOM);
@@ -180,7 +191,7 @@ static bool expression(Writer *w, const IrOp *op) {
   Arena *a = w->arena;
   switch ((IrOpKind)op->kind) {
   case IR_CONST: constant(w, op); return true;
-  case IR_ADD: set_infix(w, op, "+", PREC_SUM, true); return true;
+  case IR_ADD: set_sum(w, op); return true;
   case IR_SUB: set_infix(w, op, "-", PREC_SUM, true); return true;
   case IR_MUL: set_infix(w, op, "*", PREC_PRODUCT, true); return true;
   case IR_DIV: set_infix(w, op, "/", PREC_PRODUCT, true); return true;
