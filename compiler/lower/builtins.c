@@ -87,6 +87,15 @@ static Value *filled(Gen *g, const Value *v, const IrVal *dims, int rank) {
   return now;
 }
 
+// Whether the array is ever made in memory or not, its size has to be one.
+static void check_not_negative(Gen *g, IrVal size) {
+  int64_t n;
+  if (ir_is_const_int(g->f, size, &n) && n >= 0) return;
+  IrVal fits = ir_op2(&g->b, IR_LE, ir_const_int(&g->b, 0), size);
+  IrVal text = ir_str(&g->b, name_of(g->l, "%s", "the size of an array is negative"));
+  check_emit(g, IR_ASSERT, (IrVal[]){fits, text}, 2, NULL);
+}
+
 // The sizes stand in the arguments from `first` on.
 static Value *fill(Gen *g, Expr *e, Value *value, int first) {
   IrVal dims[IR_MAX_RANK];
@@ -97,6 +106,7 @@ static Value *fill(Gen *g, Expr *e, Value *value, int first) {
   }
   for (int i = 0; i < rank; i++) dims[i] = lower_int(g, arg(e, first + i));
   g->b.loc.loc = e->loc;
+  for (int i = 0; i < rank; i++) check_not_negative(g, dims[i]);
   return filled(g, value, dims, rank);
 }
 

@@ -61,14 +61,26 @@ static void lower_assign(Gen *g, Stmt *s) {
     place_update(g, &p, v, value->type, assign_op(s->assign.op));
 }
 
+// A message that takes work is made only when the assertion fails.
 static void lower_assert(Gen *g, Stmt *s) {
-  IrVal cond = lower_scalar(g, s->assert_.cond), text;
-  if (s->assert_.message) {
-    text = lower_scalar(g, s->assert_.message);
-  } else {
-    Name what = expr_text(g, s->assert_.cond);
-    text = ir_str(&g->b, what ? what : name_of(g->l, "%s", ""));
+  IrVal cond = lower_scalar(g, s->assert_.cond);
+  Expr *message = s->assert_.message;
+  g->b.loc.loc = s->loc;
+  if (message && !(message->kind == EXPR_STRING && message->string.len == 1)) {
+    IrBuilder outer = g->b, holds, fails;
+    IrOp *op = ir_if(&outer, cond, &holds, &fails);
+    ir_yield(&holds, NULL, 0);
+    g->b = fails;
+    IrVal text = lower_scalar(g, message);
+    g->b.loc.loc = s->loc;
+    check_emit(g, IR_ASSERT, (IrVal[]){cond, text}, 2, NULL);
+    ir_yield(&g->b, NULL, 0);
+    ir_close_if(&outer, op, NULL);
+    g->b = outer;
+    return;
   }
+  Name what = message ? NULL : expr_text(g, s->assert_.cond);
+  IrVal text = message ? lower_scalar(g, message) : ir_str(&g->b, what ? what : name_of(g->l, "%s", ""));
   g->b.loc.loc = s->loc;
   check_emit(g, IR_ASSERT, (IrVal[]){cond, text}, 2, NULL);
 }
