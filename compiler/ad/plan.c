@@ -227,6 +227,9 @@ static void needs_of_struct(Planner *p, RegionNeeds *n, const IrOp *op) {
 
 static void needs_of_region_op(Planner *p, RegionNeeds *n, const IrOp *op, const OpPlan *op_plan) {
   for (int k = 0; k < op_plan->outer.len; k++) need(p, n, op_plan->outer.data[k]);
+  // The adjoint of a growable array starts as long as the array itself.
+  for (int k = 0; op->kind != IR_IF && k < op_plan->targets.len; k++)
+    if (ir_type(p->f, op_plan->targets.data[k]).grow) need(p, n, op_plan->targets.data[k]);
   if (op->kind == IR_IF) need(p, n, op->args[0]);
   if (op->kind == IR_FOR)
     for (int k = 0; k < 3; k++) need(p, n, op->args[k]);

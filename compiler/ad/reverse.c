@@ -9,11 +9,21 @@ IrVal rev_primal(Reverse *rv, IrVal v) {
   return now;
 }
 
+const IrVal *rev_value_dims(Reverse *rv, IrVal v) {
+  IrType t = ir_type(rv->f, v);
+  if (!t.rank || t.grow) return NULL;
+  IrVal *dims = ARENA_ARRAY(rv->arena, IrVal, t.rank);
+  for (int k = 0; k < t.rank; k++) dims[k] = rev_primal(rv, ir_dims(rv->f, v)[k]);
+  return dims;
+}
+
 static IrVal zeros_like(Reverse *rv, IrBuilder *b, IrVal v) {
   IrType t = ir_type(rv->f, v);
   IrVal dims[IR_MAX_RANK];
   if (t.grow) { // as long as the value itself
-    IrVal n = ir_op1(b, IR_LEN, rev_primal(rv, v)), empty = ir_empty(b, (IrElem)t.elem);
+    IrVal now = rev_primal(rv, v);
+    if (rv->broken) return 0;
+    IrVal n = ir_op1(b, IR_LEN, now), empty = ir_empty(b, (IrElem)t.elem);
     AdNest nest = {0};
     IrVal idx, carried, zero = ad_zero(b, (IrElem)t.elem);
     IrBuilder in = ad_nest_open(b, &nest, &n, 1, &empty, 1, &idx, &carried);

@@ -22,6 +22,7 @@ typedef struct Reverse {
 
 // reverse.c
 IrVal rev_primal(Reverse *rv, IrVal v);
+const IrVal *rev_value_dims(Reverse *rv, IrVal v); // in g; NULL for scalars and growable arrays
 IrVal rev_adjoint_or_zero(Reverse *rv, IrBuilder *b, IrVal v);    // sets adj[v]
 void rev_contribute(Reverse *rv, IrBuilder *b, IrVal v, IrVal t); // adj[v] += t, if v is active
 void rev_ops(Reverse *rv, IrBuilder *b, const IrRegion *r);

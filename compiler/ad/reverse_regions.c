@@ -184,37 +184,64 @@ void rev_while(Reverse *rv, IrBuilder *b, const IrOp *op) {
 
 // ---- branches ------------------------------------------------------------------------------------------------------------
 
+// One branch: what it makes of the adjoints from outside stands in `after`, 0 where they are still zero.
+static void reverse_branch(Reverse *rv, IrBuilder *in, const OpPlan *plan, int i, const IrVal *before, const IrVal *seeds,
+                           IrVal *after, int total) {
+  const IrRegion *r = plan->op->regions[i];
+  set_targets(rv, plan, before);
+  set_stacks(rv, plan, before + total);
+  rev_enter_region(rv, r);
+  rev_load_and_recompute(rv, in, plan, i, NULL, 0);
+  if (rv->broken) return;
+  for (int k = 0; k < plan->op->n_results; k++) rev_contribute(rv, in, r->yields[k], seeds[k]);
+  rev_ops(rv, in, r);
+  read_targets(rv, plan, after);
+  read_stacks(rv, plan, after + total);
+}
+
+// Adjoints that only one branch adds to start from zero in the other; those that none adds to are left alone.
+static int changed_targets(Reverse *rv, IrBuilder *in, const OpPlan *plan, IrVal **after, int *which) {
+  int n = 0;
+  for (int k = 0; k < plan->targets.len; k++) {
+    if (!after[0][k] && !after[1][k]) continue;
+    for (int i = 0; i < 2; i++) {
+      if (after[i][k]) continue;
+      rv->adj[plan->targets.data[k]] = 0;
+      after[i][k] = rev_adjoint_or_zero(rv, &in[i], plan->targets.data[k]);
+    }
+    which[n++] = k;
+  }
+  return n;
+}
+
 void rev_if(Reverse *rv, IrBuilder *b, const IrOp *op) {
   const OpPlan *plan = plan_of(rv->plan, op);
   IrVal cond = rev_primal(rv, op->args[0]);
-  open_targets(rv, b, plan);
   if (rv->broken) return;
-  int n = plan->targets.len, total = n + (plan->threads ? N_STACKS : 0);
-  IrVal *before = ARENA_ARRAY(rv->arena, IrVal, total), *after = ARENA_ARRAY(rv->arena, IrVal, total);
+  int stacks = plan->threads ? N_STACKS : 0, total = plan->targets.len + stacks;
+  IrVal *before = ARENA_ARRAY(rv->arena, IrVal, total), *yields = ARENA_ARRAY(rv->arena, IrVal, total);
+  IrVal *after[2] = {ARENA_ARRAY(rv->arena, IrVal, total), ARENA_ARRAY(rv->arena, IrVal, total)};
   const IrVal **dims = ARENA_ARRAY(rv->arena, const IrVal *, total);
+  int *which = ARENA_ARRAY(rv->arena, int, total);
   read_targets(rv, plan, before);
   read_stacks(rv, plan, before + total);
   IrVal *seeds = adjoints_of_results(rv, op);
   IrBuilder in[2];
   IrOp *now = ir_if(b, cond, &in[0], &in[1]);
+  for (int i = 0; i < 2 && !rv->broken; i++) reverse_branch(rv, &in[i], plan, i, before, seeds, after[i], total);
+  if (rv->broken) return;
+  int n = changed_targets(rv, in, plan, after, which);
+  if (rv->broken) return;
   for (int i = 0; i < 2; i++) {
-    const IrRegion *r = op->regions[i];
-    set_targets(rv, plan, before);
-    set_stacks(rv, plan, before + total);
-    rev_enter_region(rv, r);
-    rev_load_and_recompute(rv, &in[i], plan, i, NULL, 0);
-    if (rv->broken) return;
-    for (int k = 0; k < op->n_results; k++) rev_contribute(rv, &in[i], r->yields[k], seeds[k]);
-    rev_ops(rv, &in[i], r);
-    if (rv->broken) return;
-    read_targets(rv, plan, after);
-    read_stacks(rv, plan, after + total);
-    ir_yield(&in[i], after, total);
+    for (int k = 0; k < n; k++) yields[k] = after[i][which[k]];
+    for (int k = 0; k < stacks; k++) yields[n + k] = after[i][plan->targets.len + k];
+    ir_yield(&in[i], yields, n + stacks);
   }
-  for (int k = 0; k < n; k++) dims[k] = ir_dims(rv->g, before[k]);
+  for (int k = 0; k < n; k++) dims[k] = rev_value_dims(rv, plan->targets.data[which[k]]);
   ir_close_if(b, now, dims);
-  for (int k = 0; k < n; k++) rv->adj[plan->targets.data[k]] = ir_result(now, k);
-  for (int k = n; k < total; k++) rv->stack[k - n] = ir_result(now, k);
+  set_targets(rv, plan, before);
+  for (int k = 0; k < n; k++) rv->adj[plan->targets.data[which[k]]] = ir_result(now, k);
+  for (int k = 0; k < stacks; k++) rv->stack[k] = ir_result(now, n + k);
 }
 
 // ---- builds ---------------------------------------------------------------------------------------------------------------
