@@ -5,7 +5,8 @@
 // function here does not compile.
 //
 // Kinks take one documented sub-gradient (docs/language.md). A factor of zero gives zero even where the partial
-// derivative is infinite: `guarded`.
+// derivative is infinite: `guarded`. What a rule emits is differentiated again for higher derivatives, so a value may be
+// replaced by a constant only where it is undefined: t / y at t = 0 still has the derivative 1 / y by t.
 #include "ad/internal.h"
 
 #include <math.h>
@@ -22,11 +23,12 @@ static IrVal one_minus_square(Rule *r, IrVal x) {
   return ad_mul(r->b, ad_sub(r->b, one, x), ad_add(r->b, one, x));
 }
 
-// t == 0 ? 0 : value
+// Zero where the factor t is zero and the value, a product with it, therefore NaN (0 * inf, 0 / 0); else the value.
 static IrVal guarded(Rule *r, IrVal t, IrVal value) {
   if (ir_is_const(r->b->func, t) && !ad_is_float_const(r->b->func, t, 0.0)) return value;
   IrVal zero = constant(r, t, 0.0);
-  return ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_EQ, t, zero), zero, value);
+  IrVal undefined = ir_op2(r->b, IR_NE, value, value);
+  return ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_AND, ir_op2(r->b, IR_EQ, t, zero), undefined), zero, value);
 }
 
 static IrVal masked(Rule *r, IrVal cond, IrVal t, bool when) {
@@ -179,11 +181,14 @@ static IrVal rule_cosh(Rule *r, int arg, IrVal t) {
   return ad_mul(r->b, t, ir_op1(r->b, IR_SINH, operand(r, 0)));
 }
 
-// sech² x = 4 e / (1 + e)² with e = exp(-2|x|): accurate where 1 - tanh² cancels.
+// sech² x = 4 e / (1 + e)² with e = exp(-2|x|): accurate where 1 - tanh² cancels. -|x| by selection, whose derivative is
+// never 0: either sign gives all derivatives of sech² at 0.
 static IrVal rule_tanh(Rule *r, int arg, IrVal t) {
   (void)arg;
   IrVal x = operand(r, 0);
-  IrVal e = ir_op1(r->b, IR_EXP, ad_mul(r->b, constant(r, x, -2.0), ir_op1(r->b, IR_ABS, x)));
+  IrVal negative = ir_op2(r->b, IR_LT, x, constant(r, x, 0.0));
+  IrVal below = ir_op3(r->b, IR_SELECT, negative, x, ad_neg(r->b, x));
+  IrVal e = ir_op1(r->b, IR_EXP, ad_mul(r->b, constant(r, x, 2.0), below));
   IrVal s = ad_add(r->b, constant(r, x, 1.0), e);
   return ad_mul(r->b, t, ad_div(r->b, ad_mul(r->b, constant(r, x, 4.0), e), square(r, s)));
 }
@@ -212,8 +217,7 @@ static IrVal rule_pow(Rule *r, int arg, IrVal t) {
   IrVal a = operand(r, 0), b = operand(r, 1), zero = constant(r, t, 0.0);
   if (arg == 0) {
     IrVal below = ir_op2(r->b, IR_POW, a, ad_sub(r->b, b, constant(r, b, 1.0)));
-    IrVal d = ad_mul(r->b, t, ad_mul(r->b, b, below));
-    return guarded(r, t, ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_EQ, b, zero), zero, d));
+    return guarded(r, t, ad_mul(r->b, t, guarded(r, b, ad_mul(r->b, b, below))));
   }
   IrVal d = ad_mul(r->b, t, ad_mul(r->b, result(r), ir_op1(r->b, IR_LOG, a)));
   return guarded(r, t, ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_EQ, a, zero), zero, d));
