@@ -98,13 +98,53 @@ static LLVMValueRef on_stack(Fn *fn, IrElem e, const LLVMValueRef *dims, int ran
   return cg_alloca(fn, cg_memory_type(fn->cg, e), n, ALIGNMENT);
 }
 
-LLVMValueRef cg_alloc(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank) {
-  if (op && op->on_stack) return on_stack(fn, e, dims, rank);
+static LLVMValueRef new_block(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank) {
   LLVMValueRef args[2 + ALLOC_SIZES] = {fn->ctx, cg_int(fn->cg, ir_elem_bytes(e))};
   for (int i = 0; i < ALLOC_SIZES; i++) args[2 + i] = i < rank ? dims[i] : cg_int(fn->cg, 1);
   for (int i = ALLOC_SIZES; i < rank; i++)
     args[1 + ALLOC_SIZES] = checked_product(fn, args[1 + ALLOC_SIZES], dims[i]);
   return checked_block(fn, op, cg_call_runtime(fn, CG_dprt_alloc, args, 2 + ALLOC_SIZES));
+}
+
+// The block of the last time, if it is large enough. Sizes that make no array look larger than any block.
+static LLVMValueRef kept_block(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank) {
+  Cg *cg = fn->cg;
+  LLVMValueRef slot = cg_alloca(fn, cg->ptr, 1, 8), room = cg_alloca(fn, cg->i64, 1, 8);
+  LLVMBuildStore(fn->allocas, LLVMConstPointerNull(cg->ptr), slot);
+  LLVMBuildStore(fn->allocas, cg_int(cg, 0), room);
+  vec_push(cg->arena, &fn->kept, slot);
+  LLVMValueRef count = dims[0];
+  for (int i = 1; i < rank; i++) count = checked_product(fn, count, dims[i]);
+  LLVMValueRef old = LLVMBuildLoad2(fn->b, cg->ptr, slot, "");
+  LLVMValueRef small = LLVMBuildICmp(fn->b, LLVMIntUGT, count, LLVMBuildLoad2(fn->b, cg->i64, room, ""), "");
+  LLVMBasicBlockRef before = LLVMGetInsertBlock(fn->b), larger = cg_block(fn, "larger"),
+                    ready = cg_block(fn, "ready");
+  cg_likely(fn, LLVMBuildCondBr(fn->b, small, larger, ready), false);
+  cg_place(fn, larger);
+  cg_call_runtime(fn, CG_dprt_free, (LLVMValueRef[]){fn->ctx, old}, 2);
+  LLVMBuildStore(fn->b, LLVMConstPointerNull(cg->ptr), slot);
+  LLVMValueRef block = new_block(fn, op, e, dims, rank);
+  LLVMBuildStore(fn->b, block, slot);
+  LLVMBuildStore(fn->b, count, room);
+  LLVMBasicBlockRef from[2] = {before, LLVMGetInsertBlock(fn->b)};
+  LLVMBuildBr(fn->b, ready);
+  cg_place(fn, ready);
+  LLVMValueRef now = LLVMBuildPhi(fn->b, cg->ptr, "");
+  LLVMAddIncoming(now, (LLVMValueRef[]){old, block}, from, 2);
+  return now;
+}
+
+LLVMValueRef cg_alloc(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank) {
+  if (op && op->on_stack) return on_stack(fn, e, dims, rank);
+  if (op && op->kept) return kept_block(fn, op, e, dims, rank);
+  return new_block(fn, op, e, dims, rank);
+}
+
+void cg_free_kept(Fn *fn) {
+  for (int i = 0; i < fn->kept.len; i++) {
+    LLVMValueRef block = LLVMBuildLoad2(fn->b, fn->cg->ptr, fn->kept.data[i], "");
+    cg_call_runtime(fn, CG_dprt_free, (LLVMValueRef[]){fn->ctx, block}, 2);
+  }
 }
 
 static LLVMValueRef bytes_of(Fn *fn, IrElem e, LLVMValueRef count) {

@@ -285,6 +285,7 @@ void cg_define(Cg *cg, CgFunc *f) {
   if (f->recursive) cg_check_stack(&fn);
   cg_region(&fn, f->ir->body);
   if (cg->out->debug) cg_debug_at(&fn, NULL);
+  cg_free_kept(&fn);
   return_results(&fn);
   finish_fail_block(&fn);
   LLVMDisposeBuilder(fn.allocas);

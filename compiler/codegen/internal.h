@@ -109,6 +109,7 @@ typedef struct Fn {
   int n_buffers;
   LLVMValueRef *scope, *noalias; // by buffer: metadata
   int *uses;                     // by IrVal
+  VEC(LLVMValueRef) kept;        // frame slots of blocks that loops keep: the function frees them
 } Fn;
 
 void cg_bug(Cg *cg, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -168,6 +169,7 @@ void cg_mark_access(Fn *fn, LLVMValueRef access, IrVal array); // a load or stor
 void cg_emit_array(Fn *fn, const IrOp *op);
 void cg_emit_region_op(Fn *fn, const IrOp *op);
 LLVMValueRef cg_alloc(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank);
+void cg_free_kept(Fn *fn); // at the end of a function
 LLVMValueRef cg_count(Fn *fn, const LLVMValueRef *dims, int rank); // number of elements
 LLVMValueRef cg_element(Fn *fn, IrElem e, LLVMValueRef data, LLVMValueRef flat);
 LLVMValueRef cg_load(Fn *fn, IrVal array, LLVMValueRef flat);

@@ -117,6 +117,7 @@ IrOp *ir_open_like(IrBuilder *b, IrMap *map, const IrOp *op, IrBuilder *regions)
   IrOp *now = ir_op_new(b, op->kind, all_through(map, op->args, op->n_args), op->n_args, op->n_regions);
   now->attr = op->attr;
   now->on_stack = op->on_stack;
+  now->kept = op->kept;
   now->loc = op->loc;
   for (int k = 0; k < op->n_regions; k++) {
     make_region_args(map, op, now, k);

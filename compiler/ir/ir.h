@@ -139,8 +139,9 @@ struct IrOp {
     IrExtern *ext;  // EXTERN
     IrTrain *train; // TRAIN, MINIMIZE
   } attr;
-  // FILL, BUILD, COPY, MATMUL with constant sizes: the memory pass keeps it in the frame, without FREE.
-  bool on_stack;
+  // FILL, BUILD, COPY, MATMUL (opt/storage.c); then there is no FREE:
+  bool on_stack; // constant sizes: the array lives in the function's frame
+  bool kept;     // the block is kept for the next time the operation runs, until the function ends
   IrLoc loc;
   IrRegion *parent;
 };

@@ -276,6 +276,11 @@ static void parse_convert(Parser *p, const Statement *s) {
 }
 
 // Operands, then what may follow them: flags of a matrix product, the text of a check.
+static void parse_place(Parser *p, IrOp *op) {
+  op->on_stack = accept_word(p, "on_stack");
+  op->kept = accept_word(p, "kept");
+}
+
 static void parse_plain(Parser *p, const Statement *s) {
   IrVals args = {0};
   if (ir_op_info[s->kind].args != 0) operands(p, s->b->region, &args);
@@ -292,7 +297,7 @@ static void parse_plain(Parser *p, const Statement *s) {
   else
     ir_op(s->b, s->kind, args.data, args.len);
   bool may_stack = s->kind == IR_MATMUL || s->kind == IR_FILL || s->kind == IR_COPY;
-  if (may_stack && accept_word(p, "on_stack")) last_op(s)->on_stack = true;
+  if (may_stack) parse_place(p, last_op(s));
 }
 
 static void parse_check(Parser *p, const Statement *s) {
@@ -500,7 +505,7 @@ static void parse_build(Parser *p, const Statement *s) {
   }
   IrBuilder body;
   IrOp *op = ir_build(s->b, dims.data, dims.len, &body);
-  op->on_stack = accept_word(p, "on_stack");
+  parse_place(p, op);
   bind_args(p, &names, op->regions[0]);
   parse_region(p, &body);
   if (!p->failed) ir_close_build(s->b, op);

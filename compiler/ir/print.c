@@ -298,6 +298,7 @@ static void add_head(const Printer *p, const IrOp *op) {
   sb_add(p->out, ir_op_info[op->kind].text);
   add_operands(p, op);
   if (op->on_stack) sb_add(p->out, " on_stack");
+  if (op->kept) sb_add(p->out, " kept");
 }
 
 static void indent(const Printer *p, int depth) {

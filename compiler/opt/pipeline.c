@@ -125,6 +125,6 @@ void opt_module(IrModule *m, const OptOptions *o) {
     for (int i = 0; i < order.len; i++) optimize(&r, order.data[i]);
   }
   drop_unreached(m, scratch);
-  for (int i = 0; i < m->funcs.len; i++) run(&r, OPT_memory, m->funcs.data[i]);
+  for (int i = 0; i < m->funcs.len; i++) run(&r, OPT_storage, run(&r, OPT_memory, m->funcs.data[i]));
   arena_free(scratch);
 }
