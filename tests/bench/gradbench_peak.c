@@ -1,0 +1,65 @@
+// What this processor can do: prints Gflop/s of fused multiply-adds on one core, and GB/s read from memory.
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#ifdef __AVX512F__
+enum { LANES = 8 };
+#else
+enum { LANES = 4 };
+#endif
+typedef double Vector __attribute__((vector_size(LANES * sizeof(double))));
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+// Enough sums that do not wait for each other to fill every unit.
+static double multiply_adds(void) {
+  enum { SUMS = 16, STEPS = 2000000 };
+  Vector s[SUMS];
+  volatile double one = 1.0;
+  Vector a, b;
+  for (int j = 0; j < LANES; j++) {
+    a[j] = one;
+    b[j] = one * 1e-9;
+  }
+  for (int k = 0; k < SUMS; k++) s[k] = a;
+  double start = now();
+  for (int i = 0; i < STEPS; i++)
+    for (int k = 0; k < SUMS; k++) s[k] = s[k] * a + b;
+  double seconds = now() - start;
+  volatile double sink = 0;
+  for (int k = 0; k < SUMS; k++) sink += s[k][0];
+  return 2.0 * LANES * SUMS * STEPS / seconds * 1e-9;
+}
+
+static double reading(void) {
+  enum { SUMS = 8 };
+  const size_t n = (size_t)1 << 23; // vectors: far more than any cache
+  Vector *v = aligned_alloc(sizeof(Vector), n / 2 * sizeof(Vector));
+  if (!v) return 0;
+  for (size_t i = 0; i < n / 2; i++) v[i] = (Vector){(double)i};
+  Vector s[SUMS] = {{0}};
+  double start = now();
+  for (size_t i = 0; i + SUMS <= n / 2; i += SUMS)
+    for (int k = 0; k < SUMS; k++) s[k] += v[i + (size_t)k];
+  double seconds = now() - start;
+  volatile double sink = 0;
+  for (int k = 0; k < SUMS; k++) sink += s[k][0];
+  free(v);
+  return (double)(n / 2 * sizeof(Vector)) / seconds * 1e-9;
+}
+
+int main(void) {
+  double flops = 0, bytes = 0;
+  for (int k = 0; k < 5; k++) {
+    double f = multiply_adds(), b = reading();
+    flops = f > flops ? f : flops;
+    bytes = b > bytes ? b : bytes;
+  }
+  printf("%.3f %.3f\n", flops, bytes);
+  return 0;
+}
