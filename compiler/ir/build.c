@@ -131,10 +131,9 @@ IrBuilder ir_builder(IrFunc *f) { return (IrBuilder){f, f->body, {f->loc, 0}}; }
 
 IrOp *ir_op_new(IrBuilder *b, IrOpKind k, const IrVal *args, int n, int n_regions) {
   IrFunc *f = b->func;
-  assert(n >= 0 && n <= UINT16_MAX);
   IrOp *op = ARENA_NEW(f->arena, IrOp);
   op->kind = (uint16_t)k;
-  op->n_args = (uint16_t)n;
+  op->n_args = n;
   op->args = ARENA_ARRAY(f->arena, IrVal, n);
   if (n > 0) memcpy(op->args, args, sizeof *args * (size_t)n);
   op->n_regions = (uint16_t)n_regions;
@@ -164,7 +163,6 @@ static const IrVal *resolve_dims(IrFunc *f, const IrOp *op, const IrVal *dims, i
 }
 
 static void add_results(IrBuilder *b, IrOp *op, const IrType *types, const IrVal *const *dims, int n) {
-  assert(n <= UINT16_MAX);
   for (int i = 0; i < n; i++) add_result(b, op, types[i], NULL);
   for (int i = 0; i < n; i++) {
     assert(types[i].rank == 0 || types[i].grow || (dims && dims[i]));

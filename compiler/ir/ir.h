@@ -127,7 +127,8 @@ typedef struct IrTrain {
 
 struct IrOp {
   uint16_t kind; // IrOpKind
-  uint16_t n_args, n_results, n_regions;
+  uint16_t n_regions;
+  int n_args, n_results;
   IrVal *args;
   IrVal result; // results are consecutive values from here
   IrRegion **regions;

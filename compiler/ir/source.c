@@ -561,7 +561,7 @@ static void dp_call(Writer *w, const IrOp *op) {
   sb_init(&args, w->arena);
   int last = op->n_results - count_inout(callee), n = 0;
   IrOp visible = *op;
-  visible.n_results = (uint16_t)last;
+  visible.n_results = last;
   for (int k = 0; k < op->n_args; k++) {
     if (is_implied(callee, k)) continue;
     sb_addf(&args, "%s%s%s", n++ ? ", " : "", callee->params[k].moved ? "inout " : "",

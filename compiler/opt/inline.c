@@ -5,12 +5,23 @@
 // Every operation that comes in remembers the call it came through (IrLoc.chain).
 #include "opt/internal.h"
 
-enum { INLINE_LIMIT = 60000 }; // operations in one function
+enum {
+  INLINE_LIMIT = 60000, // operations in one function
+  INLINE_CALLEE = 3000, // operations of a callee, what it calls included, unless it is called only once
+};
+
+typedef struct Callee {
+  const IrFunc *f;
+  int size;  // with everything that would come in through it
+  int sites; // calls of it in the module
+} Callee;
 
 typedef struct Inline {
   IrFunc *into;
   bool through_rules;
   int size;
+  Arena *scratch;
+  VEC(Callee) callees; // what has been looked at
 } Inline;
 
 int opt_region_size(const IrRegion *r) {
@@ -43,10 +54,45 @@ static void relocate(IrModule *m, const IrRegion *r, int first, uint32_t call) {
   }
 }
 
-static bool inlinable(const Inline *in, const IrFunc *callee) {
-  if (!callee || !callee->body || callee->recursive) return false;
-  if (callee->has_rule && !in->through_rules) return false;
-  return in->size + opt_region_size(callee->body) <= INLINE_LIMIT;
+static Callee *callee_of(Inline *in, const IrFunc *f);
+
+static void count_through(Inline *in, const IrRegion *r, int *size) {
+  for (int i = 0; i < r->ops.len && *size <= INLINE_LIMIT; i++) {
+    const IrOp *op = r->ops.data[i];
+    ++*size;
+    const IrFunc *f = op->kind == IR_CALL ? ir_func_find(in->into->module, op->attr.sym) : NULL;
+    if (f && f->body && !f->recursive) *size += callee_of(in, f)->size;
+    for (int k = 0; k < op->n_regions; k++) count_through(in, op->regions[k], size);
+  }
+}
+
+static int count_calls(const IrRegion *r, Name name) {
+  int n = 0;
+  for (int i = 0; i < r->ops.len; i++) {
+    const IrOp *op = r->ops.data[i];
+    n += op->kind == IR_CALL && op->attr.sym == name;
+    for (int k = 0; k < op->n_regions; k++) n += count_calls(op->regions[k], name);
+  }
+  return n;
+}
+
+static Callee *callee_of(Inline *in, const IrFunc *f) {
+  for (int i = 0; i < in->callees.len; i++)
+    if (in->callees.data[i].f == f) return &in->callees.data[i];
+  Callee c = {f, 0, 0};
+  count_through(in, f->body, &c.size);
+  const IrModule *m = f->module;
+  for (int i = 0; i < m->funcs.len; i++)
+    if (m->funcs.data[i]->body) c.sites += count_calls(m->funcs.data[i]->body, f->name);
+  vec_push(in->scratch, &in->callees, c);
+  return &vec_last(&in->callees);
+}
+
+static bool inlinable(Inline *in, const IrFunc *f) {
+  if (!f || !f->body || f->recursive) return false;
+  if (f->has_rule && !in->through_rules) return false;
+  const Callee *c = callee_of(in, f);
+  return in->size + c->size <= INLINE_LIMIT && (c->size <= INLINE_CALLEE || c->sites == 1);
 }
 
 static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
@@ -73,8 +119,12 @@ static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
 
 static IrFunc *inline_calls(IrFunc *f, bool through_rules) {
   if (!f->body) return f;
-  Inline in = {f, through_rules, opt_region_size(f->body)};
-  return ir_rewrite_func(f, inline_call, &in);
+  Inline in = {
+      .into = f, .through_rules = through_rules, .size = opt_region_size(f->body), .scratch = arena_new(0)};
+  if (!in.scratch) return f;
+  f = ir_rewrite_func(f, inline_call, &in);
+  arena_free(in.scratch);
+  return f;
 }
 
 IrFunc *opt_inline(IrFunc *f) { return inline_calls(f, false); }

@@ -140,8 +140,8 @@ static void decide(Storage *s, IrRegion *r, IrOp *op) {
   IrOp **ends = ARENA_ARRAY(s->arena, IrOp *, op->n_results);
   for (int k = 0; k < op->n_results; k++) {
     IrVal v = ir_result(op, k);
-    int64_t b = constant_bytes(s, v);
     if (ir_type(s->f, v).grow || !(ends[k] = end_of(s, v, r))) return;
+    int64_t b = constant_bytes(s, v);
     bytes = b < 0 || bytes < 0 ? -1 : bytes + b;
   }
   op->on_stack = bytes >= 0 && s->stack_bytes + bytes <= STACK_BYTES;
