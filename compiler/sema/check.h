@@ -4,6 +4,7 @@
 
 #include "sema/sema.h"
 
+enum { MAX_LEAVES = 10000, MAX_TYPE_DEPTH = 256 }; // of one type
 enum { MAX_RANK = 8, MAX_INFER_DEPTH = 100, MAX_IMPORT_DEPTH = 64 };
 
 typedef enum Builtin {
@@ -72,7 +73,7 @@ typedef struct Checker {
   NameMap builtins;
   VEC(FnDecl *) queue; // functions of standard modules that are used and not checked yet
   int next_symbol, next_opaque;
-  int infer_depth;
+  int infer_depth, struct_depth;
   int sizes_in; // resolving types: how an unknown size name is taken (SizeNames)
   Type *void_, *bool_, *int_, *f32, *f64, *real, *str, *error;
   Name n_underscore, n_like, n_wrt, n_mode, n_main;
@@ -120,6 +121,9 @@ Type *type_scalar_of(Type *t);              // the element of an array, else t i
 Type *type_float_kind(Checker *c, Type *t); // the one float kind among its leaves; NULL if none or mixed
 bool type_all_floats(const Type *t);        // every leaf is a float: a vector
 bool type_has_grow(const Type *t);
+bool type_is_huge(const Type *t); // past one of these limits
+Type *report_huge(Checker *c, Loc loc, const Type *t);
+void struct_add_field(StructDecl *s, const Type *field);
 bool type_has_error(const Type *t);
 Size *fresh_opaque(Checker *c, Loc origin, const char *what);
 // Replaces every opaque atom by a new one, alike ones alike.

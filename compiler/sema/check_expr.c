@@ -398,6 +398,7 @@ Type *check_any(Checker *c, Expr *e, Type *hint) {
   if (!e) return c->error;
   e->size = NULL;
   Type *t = check_kind(c, e, hint);
+  if (type_is_huge(t)) t = report_huge(c, e->loc, t);
   if (e->size && (t->kind != TYPE_INT || size_is_huge(e->size))) e->size = NULL;
   return e->type = t;
 }

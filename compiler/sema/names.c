@@ -221,7 +221,7 @@ Name suggest_type(Checker *c, Name name) {
 
 void report_unknown_name(Checker *c, Name name, Loc loc) {
   Diag *g = diag_add(c->d, DIAG_NAME, loc, "`%s` is not declared", name);
-  Name near = suggest_name(c, name);
+  Name near = c->d->n_errors <= c->d->error_limit ? suggest_name(c, name) : NULL; // nobody will read it
   diag_label(c->d, g, "not found in this scope");
   if (near) {
     diag_help(c->d, g, "did you mean `%s`?", near);

@@ -217,6 +217,7 @@ Type *resolve_type(Checker *c, TypeExpr *t, SizeNames names) {
   case TYPEX_ERROR: break;
   }
   c->sizes_in = outer;
+  if (type_is_huge(type)) type = report_huge(c, t->loc, type);
   return t->type = type;
 }
 
@@ -248,15 +249,19 @@ static bool struct_holds(const Type *t, const StructDecl *s) {
   return false;
 }
 
-// The structs a field's type names, resolved before the field, so that a cycle shows itself.
-static void resolve_named(Checker *c, const TypeExpr *t) {
-  if (!t) return;
+// The structs a field's type names, resolved before the field, so that a cycle shows itself. False: too many within one
+// another.
+static bool resolve_named(Checker *c, const TypeExpr *t) {
+  if (!t) return true;
+  bool ok = true;
   if (t->kind == TYPEX_NAME && !strchr(t->name, '.') && !scalar_named(c, t->name)) {
     Symbol *s = name_find(c, t->name);
-    if (s && s->kind == SYM_STRUCT) resolve_struct(c, s->strukt);
+    ok = !s || s->kind != SYM_STRUCT || s->strukt->checked || c->struct_depth < MAX_TYPE_DEPTH;
+    if (ok && s && s->kind == SYM_STRUCT) resolve_struct(c, s->strukt);
   }
-  resolve_named(c, t->elem);
-  for (int i = 0; i < t->parts.len; i++) resolve_named(c, t->parts.data[i]);
+  ok = resolve_named(c, t->elem) && ok;
+  for (int i = 0; i < t->parts.len; i++) ok = resolve_named(c, t->parts.data[i]) && ok;
+  return ok;
 }
 
 static void declare_struct_sizes(Checker *c, StructDecl *s) {
@@ -272,7 +277,10 @@ static void declare_struct_sizes(Checker *c, StructDecl *s) {
 }
 
 static Type *resolve_field(Checker *c, StructDecl *s, FieldDecl *f) {
-  resolve_named(c, f->type);
+  if (!resolve_named(c, f->type)) {
+    diag_add(c->d, DIAG_TYPE_USE, f->loc, "structs are nested more than %d deep", MAX_TYPE_DEPTH);
+    return c->error;
+  }
   Type *t = resolve_type(c, f->type, SIZES_UNKNOWN_IS_ERROR);
   if (t->kind == TYPE_FN) return report_element(c, f->type->loc, t, "a struct");
   if (!struct_holds(t, s)) return t;
@@ -284,6 +292,7 @@ static Type *resolve_field(Checker *c, StructDecl *s, FieldDecl *f) {
 void resolve_struct(Checker *c, StructDecl *s) {
   if (s->checked) return;
   s->checked = true;
+  c->struct_depth++;
   ModuleInfo *info = c->info;
   Module *module = c->module;
   Frame *frame = c->frame;
@@ -297,6 +306,7 @@ void resolve_struct(Checker *c, StructDecl *s) {
   Type **types = ARENA_ARRAY(c->a, Type *, s->fields.len + 1);
   for (int i = 0; i < s->fields.len; i++) types[i] = c->error;
   s->field_types = types;
+  bool huge = false;
   for (int i = 0; i < s->fields.len; i++) {
     FieldDecl *f = &s->fields.data[i];
     for (int j = 0; j < i; j++)
@@ -304,7 +314,16 @@ void resolve_struct(Checker *c, StructDecl *s) {
         diag_span(c->d, diag_add(c->d, DIAG_DUPLICATE, f->loc, "the field `%s` is declared twice", f->name),
                   s->fields.data[j].loc, "first declared here");
     types[i] = resolve_field(c, s, f);
+    int leaves = s->leaves, depth = s->depth;
+    struct_add_field(s, types[i]);
+    Type whole = {.kind = TYPE_STRUCT, .leaves = s->leaves, .depth = s->depth};
+    if (!type_is_huge(&whole)) continue;
+    types[i] = huge ? c->error : report_huge(c, f->loc, &whole);
+    huge = true;
+    s->leaves = leaves; // the struct goes on without this field's contents
+    s->depth = depth;
   }
+  c->struct_depth--;
   c->scope = scope;
   c->frame = frame;
   c->module = module;

@@ -6,10 +6,59 @@
 
 // ---- making ------------------------------------------------------------------------------------------------------
 
+static void add_part(int *leaves, int *depth, const Type *part) {
+  *leaves += part->leaves ? part->leaves : 1;
+  if (*leaves > MAX_LEAVES) *leaves = MAX_LEAVES + 1;
+  if (part->depth >= *depth) *depth = part->depth + 1;
+}
+
+static void measure(Type *t) {
+  switch (t->kind) {
+  case TYPE_ARRAY:
+  case TYPE_GROW:
+    t->leaves = t->elem->leaves;
+    t->depth = t->elem->depth;
+    break;
+  case TYPE_STRUCT:
+    t->leaves = t->decl->leaves;
+    t->depth = t->decl->depth;
+    break;
+  case TYPE_TUPLE:
+    t->leaves = t->depth = 0;
+    for (int i = 0; i < t->n_parts; i++) add_part(&t->leaves, &t->depth, t->parts[i]);
+    break;
+  case TYPE_ERROR:
+  case TYPE_VOID:
+  case TYPE_BOOL:
+  case TYPE_INT:
+  case TYPE_F32:
+  case TYPE_F64:
+  case TYPE_REAL:
+  case TYPE_STR:
+  case TYPE_FN: break;
+  }
+}
+
 static Type *type_new(Arena *a, Type t) {
   Type *p = ARENA_NEW(a, Type);
   *p = t;
+  measure(p);
   return p;
+}
+
+void struct_add_field(StructDecl *s, const Type *field) {
+  if (!s->leaves && !s->depth) s->depth = 1;
+  add_part(&s->leaves, &s->depth, field);
+}
+
+bool type_is_huge(const Type *t) { return t->leaves > MAX_LEAVES || t->depth > MAX_TYPE_DEPTH; }
+
+Type *report_huge(Checker *c, Loc loc, const Type *t) {
+  Diag *g = t->depth > MAX_TYPE_DEPTH
+                ? diag_add(c->d, DIAG_TYPE_USE, loc, "this type is nested more than %d deep", MAX_TYPE_DEPTH)
+                : diag_add(c->d, DIAG_TYPE_USE, loc, "this type holds more than %d parts", MAX_LEAVES);
+  diag_help(c->d, g, "collect parts of one type in an array");
+  return c->error;
 }
 
 Type *type_array(Checker *c, Type *elem, int rank, Size **dims) {

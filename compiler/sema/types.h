@@ -80,7 +80,8 @@ struct Type {
   Type **parts;     // TUPLE, FN's parameters
   Name *names;      // TUPLE: names of the parts (derivatives by several parameters), else NULL
   int n_parts;
-  Type *result; // FN
+  Type *result;      // FN
+  int leaves, depth; // how much it holds and how deeply, up to a limit; 0: one scalar
   struct Signature
       *scheme; // FN: when the value is a declared function or a derivative of one: its size variables
 };

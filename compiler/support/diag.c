@@ -41,11 +41,20 @@ static bool is_repeat(const Diags *d, const Diag *g) {
   return false;
 }
 
+// Names may be of any length, and sentences hold names. The cut is not within a character.
+static const char *readable(const Diags *d, const char *text) {
+  enum { LONGEST = 4000 };
+  if (strlen(text) <= LONGEST) return text;
+  int n = LONGEST;
+  while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80) n--;
+  return arena_printf(d->arena, "%.*s...", n, text);
+}
+
 Diag *diag_add(Diags *d, DiagCode code, Loc loc, const char *fmt, ...) {
   Diag *g = ARENA_NEW(d->arena, Diag);
   va_list ap;
   va_start(ap, fmt);
-  *g = (Diag){.code = code, .severity = SEV_ERROR, .message = arena_vprintf(d->arena, fmt, ap)};
+  *g = (Diag){.code = code, .severity = SEV_ERROR, .message = readable(d, arena_vprintf(d->arena, fmt, ap))};
   va_end(ap);
   g->primary.loc = loc;
   if ((unsigned)code < DIAG_COUNT) g->severity = diag_info[code].severity;
@@ -60,7 +69,7 @@ Diag *diag_add(Diags *d, DiagCode code, Loc loc, const char *fmt, ...) {
   do {                                                                                                       \
     va_list ap;                                                                                              \
     va_start(ap, fmt);                                                                                       \
-    (target) = arena_vprintf(d->arena, fmt, ap);                                                             \
+    (target) = readable(d, arena_vprintf(d->arena, fmt, ap));                                                \
     va_end(ap);                                                                                              \
   } while (0)
 

@@ -316,6 +316,7 @@ struct StructDecl {
   Symbol **size_symbols; // (sema)
   Type **field_types;    // (sema) in terms of size_symbols
   bool checked;          // (sema)
+  int leaves, depth;     // (sema) as of a type
 };
 
 typedef struct Import {

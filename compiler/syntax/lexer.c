@@ -316,7 +316,10 @@ static void lex_text(Lexer *lx, size_t from, bool first) {
       diag_help(lx->diags, g, "for a brace as text, write `}}`");
       g->replace = "}}";
     }
-    if (c == '\0') c = ' '; // a NUL in the file, which ends no string here
+    if (c == '\0') {
+      lex_error(lx, DIAG_LEX, span(lx, lx->pos, lx->pos + 1), "a NUL character cannot stand in a string");
+      c = ' ';
+    }
     lx->pos += (c == '{' || c == '}') && peek(lx, 1) == c ? 2 : 1;
     sb_addc(&lx->text, c);
   }

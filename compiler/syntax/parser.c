@@ -115,7 +115,7 @@ Diag *complain(Parser *p, DiagCode code, Loc loc, const char *fmt, ...) {
 void help(Parser *p, Diag *g, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  if (g != &p->spare) g->help = arena_vprintf(p->arena, fmt, ap);
+  if (g != &p->spare) diag_help(p->diags, g, "%s", arena_vprintf(p->arena, fmt, ap));
   va_end(ap);
 }
 
