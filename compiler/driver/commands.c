@@ -1,27 +1,13 @@
 // The command line. In: argv. Out: texts and an exit code (driver.h, Console); main.c does the rest.
-#include "driver/driver.h"
+#include "driver/command.h"
 
 #include "dp/dprt_program.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct Options {
-  DriverOptions driver;
-  bool help, version, json, shared;
-  const char *output, *mode, *wrt, *stage, *function;
-} Options;
-
-typedef struct Command {
-  const char *name, *args, *text;
-  int (*run)(Console *c, Options *o, int argc, char **argv); // argv: what is left after the options
-} Command;
-
-#define COMMAND(name, args, text) static int command_##name(Console *c, Options *o, int argc, char **argv);
-#include "driver/commands.def"
-#undef COMMAND
 
 static const Command commands[] = {
 #define COMMAND(name, args, text) {#name, args, text, command_##name},
@@ -45,7 +31,7 @@ enum { N_OPTIONS = sizeof options / sizeof *options };
 
 // ---- help --------------------------------------------------------------------------------------------------------------
 
-static const Command *find_command(const char *name) {
+const Command *find_command(const char *name) {
   for (int i = 0; i < N_COMMANDS; i++)
     if (!strcmp(commands[i].name, name)) return &commands[i];
   return NULL;
@@ -63,7 +49,7 @@ static void print_usage(StrBuf *out) {
       out,
       "dp: a small language whose programs the compiler differentiates\n\nusage: dp COMMAND [ARGUMENTS]\n\n");
   for (int i = 0; i < N_COMMANDS; i++)
-    sb_addf(out, "  %-6s %-34s %s\n", commands[i].name, commands[i].args, commands[i].text);
+    sb_addf(out, "  %-9s %-34s %s\n", commands[i].name, commands[i].args, commands[i].text);
   sb_add(out, "\n`dp COMMAND --help` lists a command's options; `dp --version` says which dp this is.\n"
               "Exit codes: 0 done, 1 the program failed at run time, 2 a mistake on the command line, 3 a "
               "mistake in the program.\n");
@@ -109,7 +95,7 @@ static int unknown_command(Console *c, const char *name) {
   return EXIT_USAGE;
 }
 
-static int command_help(Console *c, Options *o, int argc, char **argv) {
+int command_help(Console *c, Options *o, int argc, char **argv) {
   (void)o;
   const Command *cmd = argc ? find_command(argv[0]) : NULL;
   if (argc && !cmd) return unknown_command(c, argv[0]);
@@ -123,7 +109,7 @@ static int command_help(Console *c, Options *o, int argc, char **argv) {
 // ---- parsing the options -------------------------------------------------------------------------------------------------
 
 // `what` is missing or too much; NULL if that is said already.
-static int usage_error(Console *c, const Command *cmd, const char *what) {
+int usage_error(Console *c, const Command *cmd, const char *what) {
   if (what) sb_addf(&c->err, "dp: %s %s\n", cmd->name, what);
   sb_addf(&c->err, "usage: dp %s %s\n`dp %s --help` says more\n", cmd->name, cmd->args, cmd->name);
   return EXIT_USAGE;
@@ -137,6 +123,23 @@ static bool set_pass(Console *c, const char *name, bool all_too, const char **ou
   }
   *out = name;
   return true;
+}
+
+static bool set_count(Console *c, const char *name, const char *arg, int64_t least, int64_t *out) {
+  char *end;
+  errno = 0;
+  *out = strtoll(arg, &end, 10);
+  if (!errno && end != arg && !*end && *out >= least) return true;
+  sb_addf(&c->err, "dp: %s is a whole number, at least %lld, not `%s`\n", name, (long long)least, arg);
+  return false;
+}
+
+static bool set_tolerance(Console *c, const char *arg, double *out) {
+  char *end;
+  *out = strtod(arg, &end);
+  if (end != arg && !*end && *out > 0.0 && *out < 1.0) return true;
+  sb_addf(&c->err, "dp: --tol lies between 0 and 1, as in `--tol 1e-6`, and is not `%s`\n", arg);
+  return false;
 }
 
 static bool set_option(Console *c, Options *o, int letter, const char *arg) {
@@ -164,6 +167,12 @@ static bool set_option(Console *c, Options *o, int letter, const char *arg) {
   case 'W': o->wrt = arg; return true;
   case 't': o->stage = arg; return true;
   case 'f': o->function = arg; return true;
+  case 'a': o->at = arg; return true;
+  case 'x': o->text = true; return true;
+  case 'y': o->symbolic = true; return true;
+  case 'e': return set_count(c, "--seed", arg, 0, &o->seed);
+  case 'p': return set_count(c, "--points", arg, 1, &o->points);
+  case 'T': return set_tolerance(c, arg, &o->tol);
   case 'O':
     if (!arg || strlen(arg) != 1 || *arg < '0' || *arg > '3') {
       sb_addf(&c->err, "dp: -O%s is not a level; there are -O0, -O1, -O2 and -O3\n", arg ? arg : "");
@@ -243,7 +252,7 @@ int dp_command(int argc, char **argv, Console *c) {
   }
   const Command *cmd = find_command(argv[1]);
   if (!cmd) return unknown_command(c, argv[1]);
-  Options o = {.driver = driver_options_default()};
+  Options o = {.driver = driver_options_default(), .seed = 1, .points = 3};
   if (!strcmp(cmd->name, "build")) o.driver.cg.cpu = "x86-64-v3";
   int first = parse_options(c, cmd, &o, argc - 1, argv + 1);
   if (first < 0) return usage_error(c, cmd, NULL);
@@ -257,17 +266,6 @@ int dp_command(int argc, char **argv, Console *c) {
 }
 
 // ---- shared by the commands ------------------------------------------------------------------------------------------------
-
-// One command's work on one session, guarded against running out of memory.
-typedef struct Work {
-  Console *c;
-  Options *o;
-  Session *s;
-  int argc;
-  char **argv;
-  int code;
-  bool shown; // the diagnostics
-} Work;
 
 // Diagnostics go to standard error, and as JSON one array per command. `check` has nothing else to say: its array, which
 // command_check opens and closes, goes to standard output.
@@ -287,7 +285,7 @@ static bool show_diagnostics(void *user) {
   return true;
 }
 
-static int with_session(Console *c, Options *o, int argc, char **argv, bool (*work)(void *)) {
+int with_session(Console *c, Options *o, int argc, char **argv, bool (*work)(void *)) {
   Session s;
   if (!session_open(&s, &o->driver)) {
     sb_add(&c->err, "dp: out of memory\n");
@@ -340,7 +338,7 @@ static bool check_one(void *user) {
   return m && session_differentiate(w->s, m);
 }
 
-static int command_check(Console *c, Options *o, int argc, char **argv) {
+int command_check(Console *c, Options *o, int argc, char **argv) {
   if (!argc) return usage_error(c, find_command("check"), "wants a file");
   int worst = EXIT_OK, items = 0;
   c->json_items = &items;
@@ -403,7 +401,7 @@ static bool compile_and_run(void *user) {
   return true;
 }
 
-static int command_run(Console *c, Options *o, int argc, char **argv) {
+int command_run(Console *c, Options *o, int argc, char **argv) {
   if (!argc) return usage_error(c, find_command("run"), "wants a file");
   return with_session(c, o, argc, argv, compile_and_run);
 }
@@ -430,7 +428,7 @@ static bool build_program(void *user) {
   return true;
 }
 
-static int command_build(Console *c, Options *o, int argc, char **argv) {
+int command_build(Console *c, Options *o, int argc, char **argv) {
   if (argc != 1 || !o->output)
     return usage_error(c, find_command("build"),
                        argc != 1 ? "wants one file" : "wants `-o BIN`, where to write");
@@ -449,7 +447,7 @@ static const char *derivative_text(Work *w, const FnDecl *fn) {
                       w->o->wrt ? w->o->wrt : "");
 }
 
-static FnDecl *named_function(Session *s, const char *name) {
+FnDecl *named_function(Session *s, const char *name) {
   FnDecl *fn = sema_find_fn(s->program, intern_cstr(s->names, name));
   if (fn) return fn;
   Module *m = s->program->main;
@@ -485,7 +483,7 @@ static bool print_derivative(void *user) {
   return true;
 }
 
-static int command_grad(Console *c, Options *o, int argc, char **argv) {
+int command_grad(Console *c, Options *o, int argc, char **argv) {
   if (argc != 2) return usage_error(c, find_command("grad"), "wants a file and a function");
   const char *paths = o->wrt ? o->wrt : "";
   for (; *paths; paths++)
@@ -504,7 +502,7 @@ static int command_grad(Console *c, Options *o, int argc, char **argv) {
 
 // ---- emit -------------------------------------------------------------------------------------------------------------
 
-static bool emit_bytes(Work *w, const void *data, size_t len) {
+bool emit_bytes(Work *w, const void *data, size_t len) {
   if (!w->o->output) {
     sb_addn(&w->c->out, data, len);
     return true;
@@ -562,7 +560,7 @@ static bool emit_stage(void *user) {
   return emit_bytes(w, text.data, (size_t)text.len);
 }
 
-static int command_emit(Console *c, Options *o, int argc, char **argv) {
+int command_emit(Console *c, Options *o, int argc, char **argv) {
   static const char *const stages[] = {"ast", "ir", "opt", "adjoint", "llvm", "asm", "obj"};
   bool known = false;
   for (size_t i = 0; o->stage && i < sizeof stages / sizeof *stages; i++)
