@@ -72,6 +72,11 @@ typedef struct Activity {
 Activity activity_of(Arena *scratch, const IrFunc *f, const bool *wrt);
 static inline bool is_active(const Activity *a, IrVal v) { return v && a->varied[v] && a->useful[v]; }
 
+// ---- lengths.c ------------------------------------------------------------------------------------------------------
+// A copy of f with the length of each growable array of floats behind it; lengths: by value, which it is. f itself, and no
+// lengths, where nothing grows.
+IrFunc *ad_with_lengths(IrFunc *f, const IrVal **lengths);
+
 // ---- mincut.c -------------------------------------------------------------------------------------------------------
 // Smallest cut of a directed graph with real capacities (Dinic). After solving, node_needed tells the sink's side.
 
@@ -100,9 +105,11 @@ typedef struct OpPlan {
   RegionPlan *regions; // one per region (WHILE: the body is index 1)
   bool active;         // some result is active: it has a reverse form
   bool has_tape;       // something is saved
-  bool threads;        // a recursive call is within: what is saved goes to the stack of saved values instead
-  int n_tape;          // how many arrays the tape is
-  bool forward_order;  // iterations commute: reversed in forward order
+  bool
+      threads; // what is saved goes to the stacks of saved values instead (ad/reverse_stack.c): a recursive call
+               // is within, or what arrays with the iterations as their first axis cannot hold
+  int n_tape;         // how many arrays the tape is
+  bool forward_order; // iterations commute: reversed in forward order
   bool
       fused; // the adjoints of its results are known before it runs: its reverse form computes everything again,
              // saves nothing, and takes the place of the forward loop or merges with it (opt/merge.c)
@@ -120,13 +127,14 @@ typedef struct Plan {
   OpPlan **ops; // by the operation's first result (every region operation that matters has one)
   OpPlan *
       body; // of a function that is split into a forward and a reverse half: what the forward half leaves behind
-  bool threads;        // a recursive call is within
-  const char *refused; // why something cannot be reversed, with where
+  const IrVal *lengths; // by value: the length of a growable array
+  bool threads;         // some operation threads the stacks of saved values
+  const char *refused;  // why something cannot be reversed, with where
   Loc refused_at;
 } Plan;
 
-// split: forward and reverse half become functions of their own (recursion).
-Plan *plan_reverse(Arena *scratch, const IrFunc *f, const bool *wrt, bool split);
+// f, lengths: as ad_with_lengths gave them. split: forward and reverse half become functions of their own (recursion).
+Plan *plan_reverse(Arena *scratch, const IrFunc *f, const IrVal *lengths, const bool *wrt, bool split);
 bool is_recursive_call(const IrFunc *f, const IrOp *op); // of a dp function without a rule of the user's
 static inline OpPlan *plan_of(const Plan *p, const IrOp *op) {
   return op->n_results ? p->ops[op->result] : NULL;

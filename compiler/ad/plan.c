@@ -48,9 +48,10 @@ bool is_recursive_call(const IrFunc *f, const IrOp *op) {
 
 static bool has_active_result(const Planner *p, const IrOp *op);
 
-// Does the reverse form of the operation take from the stack of saved values? A recursive call does, and all around it.
+// Does the reverse form of the operation take from the stacks of saved values? A recursive call does, and all around it.
 static bool threads(const Planner *p, const IrOp *op) {
   if (is_recursive_call(p->f, op)) return has_active_result(p, op);
+  if (op->n_results && p->on_stack[op->result]) return true;
   for (int k = 0; k < op->n_regions; k++)
     for (int i = 0; i < op->regions[k]->ops.len; i++)
       if (threads(p, op->regions[k]->ops.data[i])) return true;
@@ -99,6 +100,21 @@ static double region_cost(const Planner *p, const IrRegion *r) {
     sum += c >= CUT_INFINITE ? 1000.0 : c;
   }
   return sum;
+}
+
+// May it run twice? Operations without results that have an effect are left out the second time (ad/reverse_keep.c).
+static bool is_repeatable(const Planner *p, const IrOp *op) {
+  switch ((IrOpKind)op->kind) {
+  case IR_CALL: return !op->n_results || !ir_op_has_effect(p->f->module, op);
+  case IR_EXTERN: return !op->n_results || op->attr.ext->pure;
+  case IR_TRAIN:
+  case IR_MINIMIZE: return false;
+  default: break;
+  }
+  for (int k = 0; k < op->n_regions; k++)
+    for (int i = 0; i < op->regions[k]->ops.len; i++)
+      if (!is_repeatable(p, op->regions[k]->ops.data[i])) return false;
+  return true;
 }
 
 bool loop_counter(const IrFunc *f, const IrRegion *body, int k, IrVal *step) {
@@ -176,8 +192,8 @@ static void need(Planner *p, RegionNeeds *n, IrVal v) { add_once(p, &n->vals, v)
 
 static void need_dims(Planner *p, RegionNeeds *n, IrVal v) {
   IrType t = ir_type(p->f, v);
-  if (!t.grow)
-    for (int k = 0; k < t.rank; k++) need(p, n, ir_dims(p->f, v)[k]);
+  if (t.grow) need(p, n, p->plan->lengths[v]);
+  for (int k = 0; k < t.rank && !t.grow; k++) need(p, n, ir_dims(p->f, v)[k]);
 }
 
 static void refuse(Planner *p, const IrOp *op, const char *why) {
@@ -227,9 +243,7 @@ static void needs_of_struct(Planner *p, RegionNeeds *n, const IrOp *op) {
 
 static void needs_of_region_op(Planner *p, RegionNeeds *n, const IrOp *op, const OpPlan *op_plan) {
   for (int k = 0; k < op_plan->outer.len; k++) need(p, n, op_plan->outer.data[k]);
-  // The adjoint of a growable array starts as long as the array itself.
-  for (int k = 0; op->kind != IR_IF && k < op_plan->targets.len; k++)
-    if (ir_type(p->f, op_plan->targets.data[k]).grow) need(p, n, op_plan->targets.data[k]);
+  for (int k = 0; k < op_plan->targets.len; k++) need_dims(p, n, op_plan->targets.data[k]);
   if (op->kind == IR_IF) need(p, n, op->args[0]);
   if (op->kind == IR_FOR)
     for (int k = 0; k < 3; k++) need(p, n, op->args[k]);
@@ -274,9 +288,10 @@ static void needs_of_region(Planner *p, const IrRegion *r, RegionNeeds *n) {
 // Can the value be kept per iteration of the region's operation? Its sizes must be known before that operation starts.
 static double save_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, IrVal v) {
   IrType t = ir_type(p->f, v);
-  if (t.elem == IR_STRING || t.grow || owner->fused) return CUT_INFINITE;
+  if (t.elem == IR_STRING || owner->fused) return CUT_INFINITE;
   if (t.rank == 0) return SAVE_COST;
   if (owner->threads) return 10.0 + SAVE_COST * typical_elements(p, v); // sizes are saved with it
+  if (t.grow) return CUT_INFINITE;
   if (r->owner->kind == IR_BUILD || r->owner->kind == IR_IF || t.rank + 1 > IR_MAX_RANK) return CUT_INFINITE;
   for (int k = 0; k < t.rank; k++)
     if (!outside(p, ir_dims(p->f, v)[k], r)) return CUT_INFINITE;
@@ -364,7 +379,8 @@ static int computed_node(Cut *c, const IrOp *op) {
   if (!c->computed[op->result]) {
     int node = mincut_node(c->graph);
     c->computed[op->result] = node + 1;
-    mincut_edge(c->graph, CUT_SOURCE, node, threads(c->p, op) ? CUT_INFINITE : plan_op_cost(c->p, op));
+    bool again = !threads(c->p, op) && is_repeatable(c->p, op);
+    mincut_edge(c->graph, CUT_SOURCE, node, again ? plan_op_cost(c->p, op) : CUT_INFINITE);
     connect_operands(c, op, node);
   }
   return c->computed[op->result] - 1;
@@ -461,7 +477,7 @@ static void keep_value(Keep *k, IrVal v) {
   if (k->is_saved[v]) {
     vec_push(k->c->p->arena, &k->plan->saved, v);
     IrType t = ir_type(k->c->p->f, v);
-    for (int d = 0; d < t.rank; d++) outer_or_local(k, ir_dims(k->c->p->f, v)[d]);
+    for (int d = 0; d < t.rank && !t.grow; d++) outer_or_local(k, ir_dims(k->c->p->f, v)[d]);
     return;
   }
   const IrOp *def = ir_val(k->c->p->f, v)->def;
@@ -527,7 +543,7 @@ static bool cut_region(Planner *p, OpPlan *owner, int which, const IrRegion *r) 
     const IrOp *op = needs.tapes.data[i];
     if (mincut_sink_side(c.graph, tape_nodes[i]) && !mincut_sink_side(c.graph, computed_node(&c, op))) {
       vec_push(p->arena, &plan->saved_tapes, op);
-      keep_tape_sizes(&k, op);
+      if (!owner->threads) keep_tape_sizes(&k, op);
     } else {
       recompute_op(&k, op);
       int index = 0;
@@ -589,6 +605,22 @@ static bool seeds_are_known(Planner *p, const IrOp *op) {
   return true;
 }
 
+static bool to_stack(Planner *p, const IrOp *op) {
+  if (p->on_stack[op->result]) return false;
+  return p->again = p->on_stack[op->result] = true;
+}
+
+// A region whose needs can neither be kept in arrays nor computed again: what it saves goes to the stacks, and where that is
+// not enough, what the operations within save. False: they do already.
+static bool resort_to_stacks(Planner *p, const OpPlan *owner, const IrRegion *r) {
+  if (!owner->threads) return to_stack(p, owner->op);
+  RegionNeeds needs = {0};
+  needs_of_region(p, r, &needs);
+  bool any = false;
+  for (int k = 0; k < needs.tapes.len; k++) any |= to_stack(p, needs.tapes.data[k]);
+  return any;
+}
+
 static void plan_op(Planner *p, const IrOp *op) {
   for (int i = 0; i < op->n_regions; i++) plan_region(p, op->regions[i]);
   if (!op->n_regions || !has_active_result(p, op)) return;
@@ -607,7 +639,8 @@ static void plan_op(Planner *p, const IrOp *op) {
     if (cut_region(p, plan, i, op->regions[i])) continue;
     bool was_fused = plan->fused;
     plan->fused = false;
-    if (!was_fused || !cut_region(p, plan, i, op->regions[i]))
+    if (was_fused && cut_region(p, plan, i, op->regions[i])) continue;
+    if (!resort_to_stacks(p, plan, op->regions[i]))
       refuse(p, op,
              "what the reverse sweep needs from this loop or branch can neither be kept nor computed again");
   }
@@ -625,26 +658,37 @@ static void plan_region(Planner *p, const IrRegion *r) {
   for (int i = r->ops.len - 1; i >= 0; i--) plan_op(p, r->ops.data[i]);
 }
 
-Plan *plan_reverse(Arena *scratch, const IrFunc *f, const bool *wrt, bool split) {
-  Plan *plan = ARENA_NEW(scratch, Plan);
-  plan->arena = scratch;
-  plan->f = f;
-  plan->act = activity_of(scratch, f, wrt);
-  plan->ops = ARENA_ARRAY(scratch, OpPlan *, f->vals.len);
-  Planner p = {scratch, f, plan, ARENA_ARRAY(scratch, PlanUsers, f->vals.len)};
-  collect_uses(&p, f->body);
-  plan_region(&p, f->body);
-  for (int i = 0; i < f->body->ops.len; i++) plan->threads |= threads(&p, f->body->ops.data[i]);
+static void plan_function(Planner *p, bool split) {
+  Plan *plan = p->plan;
+  const IrRegion *body = p->f->body;
+  plan->ops = ARENA_ARRAY(p->arena, OpPlan *, p->f->vals.len);
+  p->again = false;
+  plan_region(p, body);
+  for (int i = 0; i < body->ops.len; i++) plan->threads |= threads(p, body->ops.data[i]);
   if (split) {
-    plan->body = ARENA_NEW(scratch, OpPlan);
-    plan->body->regions = ARENA_NEW(scratch, RegionPlan);
+    plan->body = ARENA_NEW(p->arena, OpPlan);
+    plan->body->regions = ARENA_NEW(p->arena, RegionPlan);
     plan->body->threads = true;
-    if (!cut_region(&p, plan->body, 0, f->body))
-      refuse(&p, vec_last(&f->body->ops),
+    if (!cut_region(p, plan->body, 0, body) && !resort_to_stacks(p, plan->body, body))
+      refuse(p, vec_last(&body->ops),
              "what the reverse half needs from this function can neither be kept nor computed again");
   } else { // at the top everything is still visible; only refusals are left to find
     RegionNeeds needs = {0};
-    needs_of_region(&p, f->body, &needs);
+    needs_of_region(p, body, &needs);
   }
+}
+
+Plan *plan_reverse(Arena *scratch, const IrFunc *f, const IrVal *lengths, const bool *wrt, bool split) {
+  Plan *plan = ARENA_NEW(scratch, Plan);
+  plan->arena = scratch;
+  plan->f = f;
+  plan->lengths = lengths;
+  plan->act = activity_of(scratch, f, wrt);
+  Planner p = {.arena = scratch, .f = f, .plan = plan};
+  p.users = ARENA_ARRAY(scratch, PlanUsers, f->vals.len);
+  p.on_stack = ARENA_ARRAY(scratch, bool, f->vals.len);
+  collect_uses(&p, f->body);
+  do plan_function(&p, split);
+  while (p.again && !plan->refused);
   return plan;
 }

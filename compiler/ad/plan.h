@@ -15,6 +15,8 @@ typedef struct Planner {
   const IrFunc *f;
   Plan *plan;
   PlanUsers *users; // by value
+  bool *on_stack;   // by an operation's first result: what it saves has to go to the stacks
+  bool again;       // that was found out for another operation: plan anew
 } Planner;
 
 // What the reverse sweep of one region reads.

@@ -21,9 +21,9 @@ static IrVal zeros_like(Reverse *rv, IrBuilder *b, IrVal v) {
   IrType t = ir_type(rv->f, v);
   IrVal dims[IR_MAX_RANK];
   if (t.grow) { // as long as the value itself
-    IrVal now = rev_primal(rv, v);
+    IrVal n = rev_primal(rv, rv->plan->lengths[v]);
     if (rv->broken) return 0;
-    IrVal n = ir_op1(b, IR_LEN, now), empty = ir_empty(b, (IrElem)t.elem);
+    IrVal empty = ir_empty(b, (IrElem)t.elem);
     AdNest nest = {0};
     IrVal idx, carried, zero = ad_zero(b, (IrElem)t.elem);
     IrBuilder in = ad_nest_open(b, &nest, &n, 1, &empty, 1, &idx, &carried);
@@ -186,7 +186,10 @@ static void pull_call(Reverse *rv, IrBuilder *b, const IrOp *op) {
 
 // ---- one region backwards ------------------------------------------------------------------------------------------------
 
-static bool has_adjoint(const Reverse *rv, const IrOp *op) {
+// What a threaded operation saved has to go from the stacks even if nothing came of its results.
+static bool has_reverse_form(const Reverse *rv, const IrOp *op) {
+  const OpPlan *plan = plan_of(rv->plan, op);
+  if (plan && plan->threads) return true;
   for (int k = 0; k < op->n_results; k++)
     if (rv->adj[ir_result(op, k)]) return true;
   return false;
@@ -221,7 +224,7 @@ static void pull(Reverse *rv, IrBuilder *b, const IrOp *op) {
 void rev_ops(Reverse *rv, IrBuilder *b, const IrRegion *r) {
   for (int i = r->ops.len - 1; i >= 0 && !rv->broken; i--) {
     const IrOp *op = r->ops.data[i];
-    if (!has_adjoint(rv, op)) continue;
+    if (!has_reverse_form(rv, op)) continue;
     b->loc = op->loc;
     pull(rv, b, op);
   }

@@ -4,7 +4,8 @@
 
 #include "ad/internal.h"
 
-// Around recursive calls, what is saved goes to two stacks that are threaded through everything: floats and ints.
+// Where nobody knows beforehand how much is saved, it goes to two stacks that are threaded through everything: floats and
+// ints.
 enum { FLOAT_STACK, INT_STACK, N_STACKS };
 
 typedef struct Reverse {
@@ -14,7 +15,7 @@ typedef struct Reverse {
   Plan *plan;
   IrMap map;             // primal values of f -> values of g, as visible where code is being emitted
   IrVal *adj;            // by value of f: its adjoint so far in g; 0: zero
-  IrVal stack[N_STACKS]; // saved values around recursion, the latest version of each
+  IrVal stack[N_STACKS]; // saved values, the latest version of each
   bool again;            // operations are emitted once more: their effects are not repeated, checks included
   Diags *diags;
   bool broken; // a primal value was asked for that the plan does not provide: a mistake of ours
@@ -22,8 +23,8 @@ typedef struct Reverse {
 
 // reverse.c
 IrVal rev_primal(Reverse *rv, IrVal v);
-const IrVal *rev_value_dims(Reverse *rv, IrVal v); // in g; NULL for scalars and growable arrays
-IrVal rev_adjoint_or_zero(Reverse *rv, IrBuilder *b, IrVal v);    // sets adj[v]
+const IrVal *rev_value_dims(Reverse *rv, IrVal v);             // in g; NULL for scalars and growable arrays
+IrVal rev_adjoint_or_zero(Reverse *rv, IrBuilder *b, IrVal v); // sets adj[v]
 void rev_contribute(Reverse *rv, IrBuilder *b, IrVal v, IrVal t); // adj[v] += t, if v is active
 void rev_ops(Reverse *rv, IrBuilder *b, const IrRegion *r);
 
@@ -38,22 +39,14 @@ void rev_enter_region(Reverse *rv, const IrRegion *r);
 void rev_load_and_recompute(Reverse *rv, IrBuilder *b, const OpPlan *plan, int region, const IrVal *it,
                             int n);
 
-typedef struct TapeShape {
-  IrElem elem;
-  int rank; // of one item, without the iterations
-  IrVal dims[IR_MAX_RANK];
-} TapeShape;
-typedef VEC(TapeShape) TapeShapes;
-void rev_op_shapes(Reverse *rv, IrBuilder *b, const IrOp *op,
-                   TapeShapes *out); // of the tapes of a whole operation
 bool rev_keeps_tape(const RegionPlan *rp, const IrOp *op);
 void rev_recompute(Reverse *rv, IrBuilder *b, const RegionPlan *rp,
                    const IrRegion *r);                            // what is not mapped yet
 const IrVal *rev_result_dims(Reverse *rv, const IrOp *op, int k); // for ir_close_if, ir_call
 
-// reverse_stack.c: forward and reverse forms around recursive calls
+// reverse_stack.c: forward and reverse forms of what threads the stacks
 void stack_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan); // plan NULL: a recursive call
-void stack_load_and_recompute(Reverse *rv, IrBuilder *b, const RegionPlan *rp, const IrRegion *r);
+void stack_load(Reverse *rv, IrBuilder *b, const RegionPlan *rp);
 void stack_push_saved(Reverse *rv, IrBuilder *b, const RegionPlan *rp);
 IrVal stack_pop_int(Reverse *rv, IrBuilder *b);
 void stack_pull_call(Reverse *rv, IrBuilder *b, const IrOp *op);

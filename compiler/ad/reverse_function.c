@@ -97,7 +97,9 @@ static int parameter_adjoints(Reverse *rv, IrBuilder *b, const bool *wrt, IrVal 
 // ---- both sweeps in one function ---------------------------------------------------------------------------------------
 
 IrFunc *ad_vjp(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags) {
-  Plan *plan = plan_reverse(m->arena, f, wrt, false);
+  const IrVal *lengths;
+  f = ad_with_lengths(f, &lengths);
+  Plan *plan = plan_reverse(m->arena, f, lengths, wrt, false);
   if (refused(plan, diags)) return NULL;
   Reverse rv = begin(m, f, plan, unique_name(m, arena_printf(m->arena, "%s.vjp", f->name)), diags);
   IrVal *bars = adjoint_params(&rv);
@@ -174,7 +176,7 @@ static void write_reverse_half(Reverse *rv, const IrVal *bars, const bool *wrt) 
   const IrFunc *f = rv->f;
   const RegionPlan *keep = &rv->plan->body->regions[0];
   IrBuilder b = ir_builder(rv->g);
-  stack_load_and_recompute(rv, &b, keep, f->body);
+  stack_load(rv, &b, keep);
   rev_recompute(rv, &b, keep, f->body);
   if (!rv->broken) seed_results(rv, &b, bars);
   if (!rv->broken) rev_ops(rv, &b, f->body);
@@ -198,7 +200,9 @@ bool rev_halves(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags, Halves *o
   if (out->forward) return true;
   static const OptOptions fixed = {.level = 2};
   if (!has_halves(m, f)) f = opt_function(f, &fixed);
-  Plan *plan = plan_reverse(m->arena, f, wrt, true);
+  const IrVal *lengths;
+  f = ad_with_lengths(f, &lengths);
+  Plan *plan = plan_reverse(m->arena, f, lengths, wrt, true);
   if (refused(plan, diags)) return false;
   Reverse fw = begin(m, f, plan, forward, diags), rv = begin(m, f, plan, reverse, diags);
   stack_params(&fw);

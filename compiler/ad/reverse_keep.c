@@ -26,6 +26,12 @@ IrVal rev_iteration_number(IrBuilder *b, IrVal i, IrVal lo, IrVal step) {
 
 // ---- shapes of tapes ---------------------------------------------------------------------------------------------------
 
+typedef struct TapeShape {
+  IrElem elem;
+  int rank; // of one item, without the iterations
+  IrVal dims[IR_MAX_RANK];
+} TapeShape;
+typedef VEC(TapeShape) TapeShapes;
 static void item_shapes(Reverse *rv, IrBuilder *b, const RegionPlan *rp, const TapeShape *prefix,
                         TapeShapes *out);
 
@@ -51,10 +57,6 @@ static void item_shapes(Reverse *rv, IrBuilder *b, const RegionPlan *rp, const T
     vec_push(rv->arena, out, s);
   }
   for (int k = 0; k < rp->saved_tapes.len; k++) op_shapes(rv, b, rp->saved_tapes.data[k], prefix, out);
-}
-
-void rev_op_shapes(Reverse *rv, IrBuilder *b, const IrOp *op, TapeShapes *out) {
-  op_shapes(rv, b, op, &(TapeShape){0}, out);
 }
 
 static IrVal zero_of(IrBuilder *b, IrElem e) {
@@ -384,7 +386,7 @@ void rev_load_and_recompute(Reverse *rv, IrBuilder *b, const OpPlan *plan, int r
       at += plan_of(rv->plan, plan->regions[0].saved_tapes.data[k])->n_tape;
   }
   if (plan->threads)
-    stack_load_and_recompute(rv, b, rp, r);
+    stack_load(rv, b, rp);
   else if (plan->has_tape)
     load_saved(rv, b, plan, rp, it, n, at);
   rev_recompute(rv, b, rp, r);

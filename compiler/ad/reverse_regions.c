@@ -185,8 +185,8 @@ void rev_while(Reverse *rv, IrBuilder *b, const IrOp *op) {
 // ---- branches ------------------------------------------------------------------------------------------------------------
 
 // One branch: what it makes of the adjoints from outside stands in `after`, 0 where they are still zero.
-static void reverse_branch(Reverse *rv, IrBuilder *in, const OpPlan *plan, int i, const IrVal *before, const IrVal *seeds,
-                           IrVal *after, int total) {
+static void reverse_branch(Reverse *rv, IrBuilder *in, const OpPlan *plan, int i, const IrVal *before,
+                           const IrVal *seeds, IrVal *after, int total) {
   const IrRegion *r = plan->op->regions[i];
   set_targets(rv, plan, before);
   set_stacks(rv, plan, before + total);
@@ -228,7 +228,8 @@ void rev_if(Reverse *rv, IrBuilder *b, const IrOp *op) {
   IrVal *seeds = adjoints_of_results(rv, op);
   IrBuilder in[2];
   IrOp *now = ir_if(b, cond, &in[0], &in[1]);
-  for (int i = 0; i < 2 && !rv->broken; i++) reverse_branch(rv, &in[i], plan, i, before, seeds, after[i], total);
+  for (int i = 0; i < 2 && !rv->broken; i++)
+    reverse_branch(rv, &in[i], plan, i, before, seeds, after[i], total);
   if (rv->broken) return;
   int n = changed_targets(rv, in, plan, after, which);
   if (rv->broken) return;

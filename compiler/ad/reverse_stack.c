@@ -1,6 +1,7 @@
-// Differentiation: around recursion. How deep a recursion goes nobody knows beforehand, so what has to be saved there
-// goes to two stacks, of floats and of ints, that are threaded through every loop, branch and call on the way: the forward
-// forms push at the end of each region, the reverse forms run strictly backwards and pop at the start.
+// Differentiation: saving without knowing how much. How deep a recursion goes nobody knows beforehand, nor how large the
+// arrays are that an iteration makes, so what has to be saved there goes to two stacks, of floats and of ints, that are
+// threaded through every loop, branch and call on the way: the forward forms push at the end of each region, the reverse
+// forms run strictly backwards and pop at the start.
 //
 // A recursive function becomes two: `f.fwd` gives its results and leaves what it saved on the stacks; `f.rev` takes it from
 // there. Nothing is computed twice, whatever the depth.
@@ -38,96 +39,115 @@ static IrVal pop_scalar(Reverse *rv, IrBuilder *b, IrType t) {
 
 IrVal stack_pop_int(Reverse *rv, IrBuilder *b) { return pop_scalar(rv, b, IR_SCALAR(IR_INT)); }
 
+// An array's elements, and then its sizes.
 static void push_array(Reverse *rv, IrBuilder *b, IrVal v) {
   IrType t = ir_type(rv->g, v);
-  IrVal *stack = &rv->stack[stack_of(t)], idx[IR_MAX_RANK], carried;
+  IrVal *stack = &rv->stack[stack_of(t)], idx[IR_MAX_RANK], carried, length;
+  const IrVal *dims = ir_dims(rv->g, v);
+  if (t.grow) {
+    length = ir_op1(b, IR_LEN, v);
+    dims = &length;
+  }
   AdNest nest = {0};
-  IrBuilder in = ad_nest_open(b, &nest, ir_dims(rv->g, v), t.rank, stack, 1, idx, &carried);
+  IrBuilder in = ad_nest_open(b, &nest, dims, t.rank, stack, 1, idx, &carried);
   carried = ir_op2(&in, IR_PUSH, carried, to_stack(&in, ir_get(&in, v, idx, t.rank)));
   ad_nest_close(&nest, &carried, stack);
+  for (int k = 0; k < t.rank; k++) push_scalar(rv, b, dims[k]);
 }
 
-// The topmost elements as an array of these sizes; then they go.
-static IrVal pop_array(Reverse *rv, IrBuilder *b, const TapeShape *s) {
-  IrVal *stack = &rv->stack[s->elem == IR_F64 || s->elem == IR_F32 ? FLOAT_STACK : INT_STACK];
-  IrVal count = s->dims[0];
-  for (int k = 1; k < s->rank; k++) count = ad_int_mul(b, count, s->dims[k]);
-  IrVal first = ad_int_sub(b, ir_op1(b, IR_LEN, *stack), count);
+static IrVal element_from_stack(IrBuilder *b, IrType t, IrVal stack, IrVal first, IrVal at) {
+  at = ad_int_add(b, first, at);
+  return from_stack(b, (IrElem)t.elem, ir_get(b, stack, &at, 1));
+}
+
+static IrVal growable_from_stack(IrBuilder *b, IrType t, IrVal stack, IrVal first, IrVal length) {
+  IrVal empty = ir_empty(b, (IrElem)t.elem), at, carried;
+  AdNest nest = {0};
+  IrBuilder in = ad_nest_open(b, &nest, &length, 1, &empty, 1, &at, &carried);
+  carried = ir_op2(&in, IR_PUSH, carried, element_from_stack(&in, t, stack, first, at));
+  ad_nest_close(&nest, &carried, &carried);
+  return carried;
+}
+
+static IrVal array_from_stack(IrBuilder *b, IrType t, IrVal stack, IrVal first, const IrVal *dims) {
   IrBuilder in;
-  IrOp *now = ir_build(b, s->dims, s->rank, &in);
+  IrOp *now = ir_build(b, dims, t.rank, &in);
   IrVal at = in.region->args[0];
-  for (int k = 1; k < s->rank; k++) at = ad_int_add(&in, ad_int_mul(&in, at, s->dims[k]), in.region->args[k]);
-  at = ad_int_add(&in, first, at);
-  IrVal e = from_stack(&in, s->elem, ir_get(&in, *stack, &at, 1));
+  for (int k = 1; k < t.rank; k++) at = ad_int_add(&in, ad_int_mul(&in, at, dims[k]), in.region->args[k]);
+  IrVal e = element_from_stack(&in, t, stack, first, at);
   ir_yield(&in, &e, 1);
   ir_close_build(b, now);
-  AdNest nest = {0};
-  IrVal idx, carried;
-  IrBuilder drop = ad_nest_open(b, &nest, &count, 1, stack, 1, &idx, &carried);
-  carried = ir_op1(&drop, IR_POP, carried);
-  ad_nest_close(&nest, &carried, stack);
   return now->result;
 }
 
-// ---- what a region saves: arrays first, then tapes, then scalars, which come back first -----------------------------------
+// The topmost elements as an array of the sizes on top; then they go.
+static IrVal pop_array(Reverse *rv, IrBuilder *b, IrType t) {
+  IrVal dims[IR_MAX_RANK], idx, carried;
+  for (int k = t.rank - 1; k >= 0; k--) dims[k] = stack_pop_int(rv, b);
+  IrVal *stack = &rv->stack[stack_of(t)], count = dims[0];
+  for (int k = 1; k < t.rank; k++) count = ad_int_mul(b, count, dims[k]);
+  IrVal first = ad_int_sub(b, ir_op1(b, IR_LEN, *stack), count);
+  IrVal now =
+      t.grow ? growable_from_stack(b, t, *stack, first, count) : array_from_stack(b, t, *stack, first, dims);
+  AdNest nest = {0};
+  IrBuilder drop = ad_nest_open(b, &nest, &count, 1, stack, 1, &idx, &carried);
+  carried = ir_op1(&drop, IR_POP, carried);
+  ad_nest_close(&nest, &carried, stack);
+  return now;
+}
 
-static bool is_scalar(const Reverse *rv, IrVal v) { return ir_type(rv->f, v).rank == 0; }
+static void push_value(Reverse *rv, IrBuilder *b, IrVal v) {
+  if (ir_is_array(ir_type(rv->g, v)))
+    push_array(rv, b, v);
+  else
+    push_scalar(rv, b, v);
+}
+
+static IrVal pop_value(Reverse *rv, IrBuilder *b, IrType t) {
+  return ir_is_array(t) ? pop_array(rv, b, t) : pop_scalar(rv, b, t);
+}
+
+// ---- what a region saves: its values, then the tapes of the operations within, which come back first ---------------------
+
+typedef VEC(IrType) IrTypes;
+
+// The tapes of an operation: what its regions save, with its axes in front.
+static void tape_types(Reverse *rv, const IrOp *op, int axes, IrTypes *out) {
+  const OpPlan *plan = plan_of(rv->plan, op);
+  axes += op->kind == IR_FOR ? 1 : op->kind == IR_BUILD ? op->n_args : 0;
+  for (int i = 0; i < op->n_regions; i++) {
+    const RegionPlan *rp = &plan->regions[i];
+    for (int k = 0; k < rp->saved.len; k++) {
+      IrType t = ir_type(rv->f, rp->saved.data[k]);
+      t.rank = (uint8_t)(t.rank + axes);
+      vec_push(rv->arena, out, t);
+    }
+    for (int k = 0; k < rp->saved_tapes.len; k++) tape_types(rv, rp->saved_tapes.data[k], axes, out);
+  }
+}
 
 void stack_push_saved(Reverse *rv, IrBuilder *b, const RegionPlan *rp) {
-  for (int k = 0; k < rp->saved.len; k++)
-    if (!is_scalar(rv, rp->saved.data[k])) push_array(rv, b, rev_primal(rv, rp->saved.data[k]));
-  for (int k = 0; k < rp->saved_tapes.len; k++) {
+  for (int k = 0; k < rp->saved.len && !rv->broken; k++) {
+    IrVal v = rev_primal(rv, rp->saved.data[k]);
+    if (!rv->broken) push_value(rv, b, v);
+  }
+  for (int k = 0; k < rp->saved_tapes.len && !rv->broken; k++) {
     const OpPlan *nested = plan_of(rv->plan, rp->saved_tapes.data[k]);
-    for (int j = 0; j < nested->n_tape; j++) {
-      IrVal tape = nested->tape.data[j];
-      if (ir_type(rv->g, tape).rank)
-        push_array(rv, b, tape);
-      else
-        push_scalar(rv, b, tape);
-    }
-  }
-  for (int k = 0; k < rp->saved.len; k++)
-    if (is_scalar(rv, rp->saved.data[k])) push_scalar(rv, b, rev_primal(rv, rp->saved.data[k]));
-}
-
-// Sizes are computed from what is known; they take no part in anything else.
-static void recompute_sizes(Reverse *rv, IrBuilder *b, const RegionPlan *rp, const IrRegion *r) {
-  for (int i = 0; i < r->ops.len; i++) {
-    const IrOp *op = r->ops.data[i];
-    bool ready =
-        rp->recompute[i] && op->n_results == 1 && !op->n_regions && (ir_op_info[op->kind].flags & IR_P);
-    IrType t = op->n_results ? ir_type(rv->f, op->result) : (IrType){0};
-    ready = ready && !t.rank && t.elem == IR_INT && !ir_mapped(&rv->map, op->result);
-    for (int k = 0; ready && k < op->n_args; k++) ready = ir_mapped(&rv->map, op->args[k]) != 0;
-    if (ready) ir_clone_op(b, &rv->map, op);
+    for (int j = 0; j < nested->tape.len; j++) push_value(rv, b, nested->tape.data[j]);
   }
 }
 
-void stack_load_and_recompute(Reverse *rv, IrBuilder *b, const RegionPlan *rp, const IrRegion *r) {
-  for (int k = rp->saved.len - 1; k >= 0; k--)
-    if (is_scalar(rv, rp->saved.data[k]))
-      ir_map_set(&rv->map, rp->saved.data[k], pop_scalar(rv, b, ir_type(rv->f, rp->saved.data[k])));
-  recompute_sizes(rv, b, rp, r);
+void stack_load(Reverse *rv, IrBuilder *b, const RegionPlan *rp) {
   for (int k = rp->saved_tapes.len - 1; k >= 0; k--) {
     OpPlan *nested = plan_of(rv->plan, rp->saved_tapes.data[k]);
-    TapeShapes shapes = {0};
-    rev_op_shapes(rv, b, nested->op, &shapes);
-    if (rv->broken) return;
+    IrTypes types = {0};
+    tape_types(rv, nested->op, 0, &types);
     nested->tape.len = 0;
-    for (int j = 0; j < shapes.len; j++) vec_push(rv->arena, &nested->tape, 0);
-    for (int j = shapes.len - 1; j >= 0; j--) {
-      const TapeShape *s = &shapes.data[j];
-      nested->tape.data[j] = s->rank ? pop_array(rv, b, s) : pop_scalar(rv, b, IR_SCALAR(s->elem));
-    }
+    for (int j = 0; j < types.len; j++) vec_push(rv->arena, &nested->tape, 0);
+    for (int j = types.len - 1; j >= 0; j--) nested->tape.data[j] = pop_value(rv, b, types.data[j]);
   }
-  for (int k = rp->saved.len - 1; k >= 0; k--) {
-    IrVal v = rp->saved.data[k];
-    if (is_scalar(rv, v)) continue;
-    TapeShape s = {(IrElem)ir_type(rv->f, v).elem, ir_type(rv->f, v).rank, {0}};
-    for (int d = 0; d < s.rank; d++) s.dims[d] = rev_primal(rv, ir_dims(rv->f, v)[d]);
-    if (rv->broken) return;
-    ir_map_set(&rv->map, v, pop_array(rv, b, &s));
-  }
+  for (int k = rp->saved.len - 1; k >= 0; k--)
+    ir_map_set(&rv->map, rp->saved.data[k], pop_value(rv, b, ir_type(rv->f, rp->saved.data[k])));
 }
 
 // ---- forward forms ---------------------------------------------------------------------------------------------------
