@@ -9,6 +9,8 @@
 
 static const double TYPICAL_SIZE = 32.0; // of an axis or trip count that is not a constant
 static const double SAVE_COST = 4.0;     // per scalar: one store, one load, and the room in the cache
+static const double SAVE_ELEMENT = 6.0;  // per element of an array: more often than not it has left the cache by then
+static const double VECTOR_GAIN = 0.3;   // what an element of a build costs against the same operations one by one
 
 // ---- helpers over the old function -----------------------------------------------------------------------------------
 
@@ -78,7 +80,7 @@ double plan_op_cost(const Planner *p, const IrOp *op) {
   case IR_BUILD: {
     double n = 1.0;
     for (int k = 0; k < op->n_args; k++) n *= typical(p, op->args[k]);
-    return 20.0 + n * (1.0 + region_cost(p, op->regions[0]));
+    return 20.0 + n * VECTOR_GAIN * (1.0 + region_cost(p, op->regions[0]));
   }
   case IR_FILL:
   case IR_COPY: return 20.0 + typical_elements(p, op->result);
@@ -290,12 +292,12 @@ static double save_cost(const Planner *p, const OpPlan *owner, const IrRegion *r
   IrType t = ir_type(p->f, v);
   if (t.elem == IR_STRING || owner->fused) return CUT_INFINITE;
   if (t.rank == 0) return SAVE_COST;
-  if (owner->threads) return 10.0 + SAVE_COST * typical_elements(p, v); // sizes are saved with it
+  if (owner->threads) return 10.0 + SAVE_ELEMENT * typical_elements(p, v); // sizes are saved with it
   if (t.grow) return CUT_INFINITE;
   if (r->owner->kind == IR_BUILD || r->owner->kind == IR_IF || t.rank + 1 > IR_MAX_RANK) return CUT_INFINITE;
   for (int k = 0; k < t.rank; k++)
     if (!outside(p, ir_dims(p->f, v)[k], r)) return CUT_INFINITE;
-  return 10.0 + SAVE_COST * typical_elements(p, v);
+  return 10.0 + SAVE_ELEMENT * typical_elements(p, v);
 }
 
 // Tapes of a nested operation that go to the stack of saved values element by element.
