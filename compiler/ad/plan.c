@@ -9,8 +9,10 @@
 
 static const double TYPICAL_SIZE = 32.0; // of an axis or trip count that is not a constant
 static const double SAVE_COST = 4.0;     // per scalar: one store, one load, and the room in the cache
-static const double SAVE_ELEMENT = 6.0;  // per element of an array: more often than not it has left the cache by then
-static const double VECTOR_GAIN = 0.3;   // what an element of a build costs against the same operations one by one
+static const double SAVE_ELEMENT =
+    6.0; // per element of an array: more often than not it has left the cache by then
+static const double VECTOR_GAIN =
+    0.3; // what an element of a build costs against the same operations one by one
 
 // ---- helpers over the old function -----------------------------------------------------------------------------------
 
@@ -246,6 +248,11 @@ static void needs_of_struct(Planner *p, RegionNeeds *n, const IrOp *op) {
 static void needs_of_region_op(Planner *p, RegionNeeds *n, const IrOp *op, const OpPlan *op_plan) {
   for (int k = 0; k < op_plan->outer.len; k++) need(p, n, op_plan->outer.data[k]);
   for (int k = 0; k < op_plan->targets.len; k++) need_dims(p, n, op_plan->targets.data[k]);
+  // What a loop carries has an adjoint in its reverse form though nobody may use the result.
+  const IrRegion *body = op->regions[op->n_regions - 1];
+  int first = op->kind == IR_FOR ? 1 : 0;
+  for (int k = 0; (op->kind == IR_FOR || op->kind == IR_WHILE) && k < op->n_results; k++)
+    if (is_active(&p->plan->act, body->args[first + k])) need_dims(p, n, ir_result(op, k));
   if (op->kind == IR_IF) need(p, n, op->args[0]);
   if (op->kind == IR_FOR)
     for (int k = 0; k < 3; k++) need(p, n, op->args[k]);
@@ -623,6 +630,18 @@ static bool resort_to_stacks(Planner *p, const OpPlan *owner, const IrRegion *r)
   return any;
 }
 
+// Does the reverse form read an array that the loop around changes from iteration to iteration? To have it again would
+// mean keeping it whole; then it is better to keep what was read of it.
+static bool reads_passing_arrays(const Planner *p, const OpPlan *plan) {
+  for (int k = 0; k < plan->outer.len; k++) {
+    const IrValue *v = ir_val(p->f, plan->outer.data[k]);
+    if (!v->type.rank || !v->region->owner) continue;
+    if (!v->def || v->def->kind == IR_FOR || v->def->kind == IR_WHILE || v->def->kind == IR_IF) return true;
+    if (ir_op_info[v->def->kind].flags & IR_U) return true;
+  }
+  return false;
+}
+
 static void plan_op(Planner *p, const IrOp *op) {
   for (int i = 0; i < op->n_regions; i++) plan_region(p, op->regions[i]);
   if (!op->n_regions || !has_active_result(p, op)) return;
@@ -637,8 +656,13 @@ static void plan_op(Planner *p, const IrOp *op) {
   if (plan->threads) plan->forward_order = false; // what was saved last is taken first
   bool commutes = op->kind == IR_BUILD || (op->kind == IR_FOR && plan->forward_order);
   plan->fused = commutes && !plan->threads && seeds_are_known(p, op);
+  if (plan->fused && cut_region(p, plan, 0, op->regions[0]) && reads_passing_arrays(p, plan)) {
+    plan->fused = false;
+    plan->outer.len = 0;
+    plan->regions[0] = (RegionPlan){0};
+  }
   for (int i = op->kind == IR_WHILE ? 1 : 0; i < op->n_regions; i++) {
-    if (cut_region(p, plan, i, op->regions[i])) continue;
+    if (plan->regions[i].recompute || cut_region(p, plan, i, op->regions[i])) continue;
     bool was_fused = plan->fused;
     plan->fused = false;
     if (was_fused && cut_region(p, plan, i, op->regions[i])) continue;

@@ -82,7 +82,7 @@ static IrVal array_from_stack(IrBuilder *b, IrType t, IrVal stack, IrVal first, 
 
 // The topmost elements as an array of the sizes on top; then they go.
 static IrVal pop_array(Reverse *rv, IrBuilder *b, IrType t) {
-  IrVal dims[IR_MAX_RANK], idx, carried;
+  IrVal dims[IR_MAX_RANK] = {0}, idx, carried;
   for (int k = t.rank - 1; k >= 0; k--) dims[k] = stack_pop_int(rv, b);
   IrVal *stack = &rv->stack[stack_of(t)], count = dims[0];
   for (int k = 1; k < t.rank; k++) count = ad_int_mul(b, count, dims[k]);

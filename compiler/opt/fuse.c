@@ -34,12 +34,15 @@ typedef struct Fuse {
 
 // ---- what there is ----------------------------------------------------------------------------------------------------
 
+// Of computing one element, with what is computed in its place already.
 static int cost_of(const Fuse *u, const IrRegion *r, bool *pure) {
   int cost = 0;
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
     if (ir_op_info[op->kind].flags & IR_E) *pure = false;
     cost += op->n_regions ? 1000 : ir_op_info[op->kind].cost;
+    const Built *from = op->kind == IR_GET ? u->built[op->args[0]] : NULL;
+    if (from && from->fused) cost += from->cost;
     for (int k = 0; k < op->n_regions; k++) cost += cost_of(u, op->regions[k], pure);
   }
   return cost;
@@ -65,8 +68,6 @@ static void scan(Fuse *u, const IrRegion *r) {
     if (op->kind == IR_BUILD) {
       Built *b = ARENA_NEW(u->arena, Built);
       b->op = op;
-      b->pure = true;
-      b->cost = cost_of(u, op->regions[0], &b->pure);
       u->made_at[op->result] = now;
       for (int k = 0; k < op->n_results; k++) u->built[ir_result(op, k)] = b;
     }
@@ -106,7 +107,10 @@ static bool inputs_stay(const Fuse *u, const Built *b, int until) {
   return true;
 }
 
+// In program order, so that what is fused into the body is known.
 static void decide(Fuse *u, Built *b) {
+  b->pure = true;
+  b->cost = cost_of(u, b->op->regions[0], &b->pure);
   int reads = 0, others = 0, last = 0;
   const Site *site = NULL;
   for (int k = 0; k < b->op->n_results; k++) {
