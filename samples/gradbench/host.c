@@ -15,14 +15,20 @@
 typedef struct Function {
   const char *module, *name, *expression;
   Writer writer;
-  dp_function *code; // NULL until the module is defined, or where it does not compile
-  char *why;         // then: the compiler's diagnostics
+  bool variant;        // seldom asked for, compiled when it is
+  dp_program *program; // NULL until the module is defined
+  dp_function *code;   // NULL until it is compiled, or where it does not compile
+  char *why;           // then: the compiler's diagnostics
 } Function;
 
 static const Function functions_at_start[] = {
-#define GB_FUNCTION(module, function, expression, writer) {module, function, expression, writer, NULL, NULL},
+#define GB_FUNCTION(in, function, text, how)                                                                 \
+  {.module = in, .name = function, .expression = text, .writer = how},
+#define GB_VARIANT(in, function, text, how)                                                                  \
+  {.module = in, .name = function, .expression = text, .writer = how, .variant = true},
 #include "modules.def"
 #undef GB_FUNCTION
+#undef GB_VARIANT
 };
 enum { N_FUNCTIONS = sizeof functions_at_start / sizeof functions_at_start[0] };
 
@@ -82,17 +88,22 @@ static const Source *find_source(const char *module) {
 }
 
 // A function that does not compile is told when it is asked for, so that one does not spoil the module's others.
+static bool compile_function(Host *h, Function *f) {
+  free(f->why);
+  f->why = NULL;
+  if (dp_lookup(f->program, f->expression, NULL, &f->code) == DP_OK) return true;
+  f->why = strdup(dp_diagnostics_text(h->ctx));
+  return false;
+}
+
 static int compile_functions(Host *h, const char *module, dp_program *program) {
   int compiled = 0;
   for (int k = 0; k < N_FUNCTIONS; k++) {
     Function *f = &h->functions[k];
     if (strcmp(f->module, module) != 0) continue;
-    free(f->why);
-    f->why = NULL;
-    if (dp_lookup(program, f->expression, NULL, &f->code) == DP_OK)
-      compiled++;
-    else
-      f->why = strdup(dp_diagnostics_text(h->ctx));
+    f->program = program;
+    f->code = NULL;
+    if (!f->variant && compile_function(h, f)) compiled++;
   }
   return compiled;
 }
@@ -213,7 +224,8 @@ static void evaluate(Host *h, const json_t *message) {
     snprintf(without_us, sizeof without_us, "%s without us", name);
     name = without_us;
   }
-  const Function *f = module && name ? find_function(h, module, name) : NULL;
+  Function *f = module && name ? find_function(h, module, name) : NULL;
+  if (f && f->program && !f->code && !f->why) compile_function(h, f);
   if (!f)
     answer_failure(h, "there is no such function");
   else if (!f->code)
