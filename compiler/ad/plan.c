@@ -11,6 +11,7 @@ static const double TYPICAL_SIZE = 32.0; // of an axis or trip count that is not
 static const double SAVE_COST = 4.0;     // per scalar: one store, one load, and the room in the cache
 static const double SAVE_ELEMENT =
     6.0; // per element of an array: more often than not it has left the cache by then
+static const double PASSING_COST = 1000.0; // of reading an array once more that has changed by then
 static const double VECTOR_GAIN =
     0.3; // what an element of a build costs against the same operations one by one
 
@@ -384,12 +385,31 @@ static void connect_operands(Cut *c, const IrOp *op, int node) {
       mincut_edge(c->graph, needed_node(c, reads.data[k]), node, CUT_INFINITE);
 }
 
+// An array that the loop around changes from iteration to iteration. To have it again would mean keeping it whole; it is
+// better to keep what was read of it.
+static bool is_passing_array(const Planner *p, IrVal v) {
+  const IrValue *val = ir_val(p->f, v);
+  if (!val->type.rank || !val->region->owner) return false;
+  const IrOp *def = val->def;
+  return !def || def->kind == IR_FOR || def->kind == IR_WHILE || def->kind == IR_IF ||
+         (ir_op_info[def->kind].flags & IR_U);
+}
+
+static double cost_again(const Cut *c, const IrOp *op) {
+  if (threads(c->p, op) || !is_repeatable(c->p, op)) return CUT_INFINITE;
+  double cost = plan_op_cost(c->p, op);
+  IrVals reads = {0};
+  ir_free_values_op(c->p->arena, c->p->f, op, &reads);
+  for (int k = 0; k < reads.len; k++)
+    if (outside(c->p, reads.data[k], c->r) && is_passing_array(c->p, reads.data[k])) cost += PASSING_COST;
+  return cost;
+}
+
 static int computed_node(Cut *c, const IrOp *op) {
   if (!c->computed[op->result]) {
     int node = mincut_node(c->graph);
     c->computed[op->result] = node + 1;
-    bool again = !threads(c->p, op) && is_repeatable(c->p, op);
-    mincut_edge(c->graph, CUT_SOURCE, node, again ? plan_op_cost(c->p, op) : CUT_INFINITE);
+    mincut_edge(c->graph, CUT_SOURCE, node, cost_again(c, op));
     connect_operands(c, op, node);
   }
   return c->computed[op->result] - 1;
@@ -630,15 +650,9 @@ static bool resort_to_stacks(Planner *p, const OpPlan *owner, const IrRegion *r)
   return any;
 }
 
-// Does the reverse form read an array that the loop around changes from iteration to iteration? To have it again would
-// mean keeping it whole; then it is better to keep what was read of it.
 static bool reads_passing_arrays(const Planner *p, const OpPlan *plan) {
-  for (int k = 0; k < plan->outer.len; k++) {
-    const IrValue *v = ir_val(p->f, plan->outer.data[k]);
-    if (!v->type.rank || !v->region->owner) continue;
-    if (!v->def || v->def->kind == IR_FOR || v->def->kind == IR_WHILE || v->def->kind == IR_IF) return true;
-    if (ir_op_info[v->def->kind].flags & IR_U) return true;
-  }
+  for (int k = 0; k < plan->outer.len; k++)
+    if (is_passing_array(p, plan->outer.data[k])) return true;
   return false;
 }
 
