@@ -52,6 +52,8 @@ typedef struct Console {
   bool color, json;
   int *json_items; // how many diagnostics stand in the JSON array at hand on `out`; NULL: there is none
   void (*flush)(struct Console *c); // writes both texts out and empties them
+  // Makes SVG of a graph in Graphviz's language; NULL and *why if it cannot. NULL: no pictures here.
+  const char *(*draw)(Arena *a, const char *dot, size_t *len, const char **why);
 } Console;
 static inline void console_flush(Console *c) { c->flush(c); }
 

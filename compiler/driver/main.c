@@ -1,4 +1,5 @@
 // The process: standard output, standard error and the exit code. Everything else is dp_command.
+#include "driver/draw.h"
 #include "driver/driver.h"
 
 #include <errno.h>
@@ -25,7 +26,7 @@ int main(int argc, char **argv) {
     fputs("dp: out of memory\n", stderr);
     return EXIT_FAILED;
   }
-  Console c = {.color = isatty(2) && !getenv("NO_COLOR"), .flush = flush};
+  Console c = {.color = isatty(2) && !getenv("NO_COLOR"), .flush = flush, .draw = draw_svg};
   jmp_buf exhausted;
   if (setjmp(exhausted)) {
     fputs("dp: out of memory\n", stderr);

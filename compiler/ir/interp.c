@@ -20,7 +20,7 @@ typedef struct Run {
   int depth;
 } Run;
 
-typedef struct Frame {
+typedef struct IrFrame {
   Run *run;
   Plan *plan;
   const IrFunc *func;
@@ -620,9 +620,12 @@ static bool run_op(Frame *fr, PlanOp *p) {
 }
 
 static bool run_region(Frame *fr, const PlanRegion *r) {
+  const IrInterp *in = fr->run->in;
+  if (in->entered && fr->run->depth == 1) in->entered(in->user, fr, r->region);
   for (int i = 0; i < r->region->ops.len; i++) {
     PlanOp *p = &r->ops[i];
     if (!count_step(fr->run) || !run_op(fr, p)) return false;
+    if (in->seen && fr->run->depth == 1) in->seen(in->user, fr, p->op);
     for (int k = 0; k < p->op->n_args; k++)
       if (p->last[k] && ir_is_array(arg_type(fr, p->op, k))) put(fr, p->op->args[k], (Slot){.a = NULL});
   }
@@ -671,6 +674,12 @@ static IrCell slot_to_cell(Run *x, IrType t, Slot s) {
   c.data->at.raw = arena_alloc(arena, (size_t)a->len * sizeof(Slot));
   for (int64_t i = 0; i < a->len; i++) quad_store(c.data, i, quad_load(a, i));
   return c;
+}
+
+IrCell ir_interp_look(const IrFrame *at, IrVal v) {
+  IrType t = ir_type(at->func, v);
+  if (ir_is_array(t) && !at->slots[v].a) return (IrCell){.type = t};
+  return slot_to_cell(at->run, t, at->slots[v]);
 }
 
 static bool run_whole(Run *x, const IrFunc *f, const IrCell *args, IrCell *results) {

@@ -354,9 +354,16 @@ typedef struct IrCell {       // a value: a scalar, or an array with its sizes
   IrQuad *data; // arrays: elements as quads or ints
 } IrCell;
 
+typedef struct IrFrame IrFrame; // a function while it runs
+
 typedef struct IrInterp {
   Arena *arena;
   const IrModule *module;
+  // Called at the start of each region and after each operation of the function itself, not of those it calls; may be
+  // NULL. What was defined just then, and the scalars around it, can be looked at.
+  void (*entered)(void *user, const IrFrame *at, const IrRegion *r);
+  void (*seen)(void *user, const IrFrame *at, const IrOp *op);
+  void *user;
   bool round;               // round every f64 result to double, f32 to float: then it mirrors compiled code
   int64_t steps, max_steps; // operations executed; stops with an error past the limit (0: none)
   StrBuf *printed;          // what print wrote
@@ -364,6 +371,7 @@ typedef struct IrInterp {
 } IrInterp;
 
 bool ir_interp(IrInterp *in, const IrFunc *f, const IrCell *args, IrCell *results); // sizes are arguments too
+IrCell ir_interp_look(const IrFrame *at, IrVal v); // arrays are copied; one that was used up has no data
 IrCell ir_cell_f64(double v);
 IrCell ir_cell_int(int64_t v);
 IrCell ir_cell_array(Arena *a, IrElem e, int rank, const int64_t *dims, const double *vals); // f64, f32
