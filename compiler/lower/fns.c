@@ -44,7 +44,7 @@ static Fn *fn_of_lambda(Gen *g, Lower *l, Expr *e) {
   sb_addf(&key, "L%p.%d(", (void *)e, (int)fn->real);
   for (int i = 0; i < fn->n_caps; i++) {
     const Fn *inner = fn->caps[i].value->kind == VALUE_FN ? fn->caps[i].value->fn : NULL;
-    sb_addf(&key, "%d%s,", fn->caps[i].symbol->id, inner ? inner->key : "");
+    sb_addf(&key, "%d%p,", fn->caps[i].symbol->id, inner ? (const void *)inner->key : NULL);
     if (inner && inner->depth >= fn->depth) fn->depth = inner->depth + 1;
   }
   fn->key = name_of(l, "%s)", key.data);
@@ -90,7 +90,7 @@ Fn *fn_derivative(Lower *l, DerivKind k, DerivMode mode, const WrtSpec *wrt, int
     for (int j = 0; j < wrt[i].n_fields; j++) sb_addf(&key, ".%d", wrt[i].fields[j]);
     sb_addc(&key, ',');
   }
-  fn->key = name_of(l, "%s](%s)", key.data, target->key);
+  fn->key = name_of(l, "%s](%p)", key.data, (const void *)target->key);
   return fn_checked(l, fn);
 }
 
@@ -352,6 +352,25 @@ static IrElem inst_real(const Fn *fn, const Callable *c, IrElem real) {
   return takes_real(c) ? real : IR_F64;
 }
 
+static Inst **inst_slot(Inst **table, int cap, Name key) {
+  uint64_t h = (uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15u;
+  int i = (int)(h >> 32) & (cap - 1);
+  while (table[i] && table[i]->key != key) i = (i + 1) & (cap - 1);
+  return &table[i];
+}
+
+static Inst **inst_find(Lower *l, Name key) {
+  if (l->n_keys * 2 >= l->keys_cap) {
+    int cap = l->keys_cap ? l->keys_cap * 2 : 64;
+    Inst **table = ARENA_ARRAY(l->arena, Inst *, cap);
+    for (int i = 0; i < l->keys_cap; i++)
+      if (l->by_key[i]) *inst_slot(table, cap, l->by_key[i]->key) = l->by_key[i];
+    l->by_key = table;
+    l->keys_cap = cap;
+  }
+  return inst_slot(l->by_key, l->keys_cap, key);
+}
+
 Inst *inst_of(Lower *l, Fn *fn, IrElem real, Fn **fn_args) {
   Callable c = fn_callable(l, fn);
   real = inst_real(fn, &c, real);
@@ -365,12 +384,13 @@ Inst *inst_of(Lower *l, Fn *fn, IrElem real, Fn **fn_args) {
                  fn->name);
       return NULL;
     }
-    sb_addf(&text, "|%s", fn_args[i]->key);
+    sb_addf(&text, "|%p", (const void *)fn_args[i]->key);
   }
   Name key = name_of(l, "%s", text.data);
-  for (int i = 0; i < l->insts.len; i++)
-    if (l->insts.data[i]->key == key) return l->insts.data[i];
-  Inst *inst = ARENA_NEW(l->arena, Inst);
+  Inst **slot = inst_find(l, key);
+  if (*slot) return *slot;
+  Inst *inst = *slot = ARENA_NEW(l->arena, Inst);
+  l->n_keys++;
   *inst = (Inst){.fn = fn, .fn_args = fn_args, .real = real, .key = key, .call = c, .loc = fn->loc};
   inst_open(l, inst, fn->name);
   inst->func->source_name = fn->kind == FUNC_DECL ? fn->decl->name : fn->name;

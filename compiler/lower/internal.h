@@ -461,7 +461,9 @@ struct Lower {
   Arena *arena;
   IrModule *module;
   Diags *diags;
-  VEC(Inst *) insts;         // each is filled in turn
+  VEC(Inst *) insts; // each is filled in turn
+  Inst **by_key;     // those of inst_of, hashed
+  int n_keys, keys_cap;
   VEC(void *) quiet; // functions and lambdas known to have no effects
   Type *int_, *f64, *bool_;
   int next_id;
