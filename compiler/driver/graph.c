@@ -67,7 +67,8 @@ static void read_nested(Reader *r, int rank, int axis) {
   int64_t n = 0;
   while (!r->wrong && !next_is(r, ']')) {
     if (n && !next_is(r, ',')) {
-      r->wrong = arena_printf(r->g->arena, "`,` or `]` was expected at `%s`", r->at);
+      r->wrong =
+          *r->at ? arena_printf(r->g->arena, "`,` or `]` was expected at `%s`", r->at) : "a `]` is missing";
       return;
     }
     read_nested(r, rank, axis + 1);
@@ -266,8 +267,7 @@ static bool prepare(Graph *g, FnDecl *fn) {
   g->m = session_lower(s, &root, 1);
   if (!g->m || !session_differentiate(s, g->m)) return false;
   IrFunc *f = opt_inline(ir_func_find(g->m, fn->name));
-  g->f = opt_dce(opt_simplify(f));
-  graph_nodes(g);
+  g->f = opt_dce(opt_simplify(opt_fuse(opt_simplify(f))));
   return true;
 }
 
@@ -302,7 +302,9 @@ static bool draw_graph(void *user) {
     w->code = EXIT_USAGE;
     return true;
   }
-  if (!graph_values(&g)) {
+  bool ran = graph_run(&g);
+  if (ran) graph_nodes(&g);
+  if (!ran || !graph_values(&g)) {
     if (s->diags.n_errors) return false;
     return failed(w, arena_printf(s->arena, "`%s` fails at this point: %s", fn->name, g.failed));
   }

@@ -57,14 +57,18 @@ typedef struct Graph {
   VEC(GraphNode *) nodes; // in the order of reading
   VEC(GraphBox *) boxes;
   VEC(GraphEdge) edges;
-  bool recording;     // the loops' trips are counted already
-  const char *failed; // why values could not be computed
+  VEC(const IrRegion *) entered; // at this point; those of other branches are not drawn
+  bool recording;                // the loops' trips are counted already
+  const char *failed;            // why values could not be computed
 } Graph;
 
 enum { GRAPH_RUNS_KEPT = 64, GRAPH_SHOWN = 4 };
 
+// In this order. False: failed says why, or the diagnostics do.
+bool graph_run(Graph *g); // which regions are entered
 void graph_nodes(Graph *g);
-bool graph_values(Graph *g);                                                 // false: failed says why
+bool graph_values(Graph *g);
+
 const char *graph_number(Arena *a, double v);                                // "10.693147"
 const char *graph_value_text(const Graph *g, const GraphNode *n);            // "0.5, 1, ..., 3"
 const char *graph_adjoint_text(const Graph *g, const GraphNode *n);          // "" if it is not known

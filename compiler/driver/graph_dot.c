@@ -65,7 +65,8 @@ static int index_of(const Graph *g, const GraphNode *n) {
 }
 
 void graph_dot(const Graph *g, StrBuf *out) {
-  sb_add(out, "digraph {\nrankdir=LR; fontname=\"Helvetica\"; fontsize=12; ranksep=0.35; nodesep=0.2;\n"
+  sb_addf(out, "digraph \"%s\" {\n", g->f->source_name ? g->f->source_name : g->f->name);
+  sb_add(out, "rankdir=LR; fontname=\"Helvetica\"; fontsize=12; ranksep=0.35; nodesep=0.2;\n"
               "node [shape=box style=\"rounded,filled\" fontname=\"Helvetica\" fontsize=12 color=\"#555555\" "
               "margin=\"0.06,0.03\"];\n"
               "edge [color=\"#555555\" arrowsize=0.6];\n");

@@ -104,10 +104,17 @@ static const char *source_name(const Graph *g, Name symbol) {
 // The operation over its operands, which are named or, where they are no nodes, written out.
 static void add_op(const Finder *x, StrBuf *out, const IrOp *op, int deep) {
   const char *between = infix((IrOpKind)op->kind);
-  if (between && op->n_args == 2) {
+  int64_t less;
+  if (op->kind == IR_ADD && ir_is_const_int(x->g->f, op->args[1], &less) && less < 0) {
     add_value(x, out, op->args[0], deep + 1);
+    sb_addf(out, " - %lld", -(long long)less);
+    return;
+  }
+  if (between && op->n_args == 2) {
+    bool turn = op->kind == IR_MUL && ir_is_const(x->g->f, op->args[1]);
+    add_value(x, out, op->args[turn], deep + 1);
     sb_add(out, between);
-    add_value(x, out, op->args[1], deep + 1);
+    add_value(x, out, op->args[!turn], deep + 1);
     return;
   }
   switch ((IrOpKind)op->kind) {
@@ -159,6 +166,24 @@ static void add_op(const Finder *x, StrBuf *out, const IrOp *op, int deep) {
   }
 }
 
+// Indices that have no name in the program: one letter for each axis from the outermost loop on.
+static const char *index_name(const IrValue *v) {
+  static const char *const letters[] = {"i", "j", "k", "l", "p", "q", "r", "s"};
+  int at = v->index;
+  for (const IrRegion *r = v->region->outer; r; r = r->outer)
+    if (r->owner) at += r->owner->kind == IR_BUILD ? r->n_args : r->owner->kind == IR_FOR;
+  return letters[at & 7];
+}
+
+// How many indices of the same name stand around this one: a library's loop may be within one of the program's.
+static int namesakes(const IrFunc *f, const IrValue *v) {
+  int n = 0;
+  if (v->def || v->type.elem != IR_INT) return 0;
+  for (const IrRegion *r = v->region->outer; r; r = r->outer)
+    for (int k = 0; r->owner && k < r->n_args; k++) n += ir_val(f, r->args[k])->name == v->name;
+  return n;
+}
+
 static void add_value(const Finder *x, StrBuf *out, IrVal v, int deep) {
   const IrValue *val = ir_val(x->g->f, v);
   const GraphNode *n = x->g->of[v];
@@ -166,7 +191,10 @@ static void add_value(const Finder *x, StrBuf *out, IrVal v, int deep) {
     sb_add(out, n->name);
   } else if (val->name) {
     sb_add(out, val->name);
-  } else if (!val->def || deep > DEEPEST_TEXT) {
+    for (int n = namesakes(x->g->f, val); n > 0; n--) sb_addc(out, '\'');
+  } else if (!val->def) {
+    sb_add(out, index_name(val));
+  } else if (deep > DEEPEST_TEXT) {
     sb_add(out, "…");
   } else {
     bool inner = deep > 1 && infix((IrOpKind)val->def->kind);
@@ -211,6 +239,15 @@ static void edge(Finder *x, IrVal from, GraphNode *to, bool back) {
   vec_push(x->g->arena, &x->g->edges, e);
 }
 
+// An array's elements have no loop in the program's text.
+static const char *loop_title(const Graph *g, const IrOp *op) {
+  const char *text = place_text(g->arena, g->m, op->loc, 48);
+  if (op->kind != IR_BUILD || *text == '[') return text;
+  if (!strncmp(text, "var ", 4) || !strncmp(text, "let ", 4)) text += 4;
+  if (!*text || (g->f->source_name && !strcmp(text, g->f->source_name))) return "each element";
+  return arena_printf(g->arena, "each element of %s", text);
+}
+
 static GraphBox *add_box(Finder *x, const IrOp *op, const IrRegion *r, GraphBox *outer) {
   Graph *g = x->g;
   GraphBox *b = ARENA_NEW(g->arena, GraphBox);
@@ -222,7 +259,7 @@ static GraphBox *add_box(Finder *x, const IrOp *op, const IrRegion *r, GraphBox 
     add_value(x, &sb, op->args[0], 0);
     b->title = arena_printf(g->arena, r == op->regions[0] ? "if %s" : "not (%s)", sb.data);
   } else {
-    b->title = place_text(g->arena, g->m, op->loc, 48);
+    b->title = loop_title(g, op);
   }
   vec_push(g->arena, &g->boxes, b);
   return b;
@@ -241,6 +278,12 @@ static void add_carried(Finder *x, const IrOp *op, const IrRegion *body, GraphBo
     n->what = "carried";
     edge(x, op->args[first + k], n, false);
   }
+}
+
+static bool is_entered(const Graph *g, const IrRegion *r) {
+  for (int i = 0; i < g->entered.len; i++)
+    if (g->entered.data[i] == r) return true;
+  return false;
 }
 
 static bool holds_drawn(const Finder *x, const IrRegion *r) {
@@ -280,7 +323,7 @@ static void add_after(Finder *x, const IrOp *op, GraphBox *box) {
 static void add_region_op(Finder *x, const IrOp *op, GraphBox *outer) {
   for (int i = op->kind == IR_WHILE; i < op->n_regions; i++) {
     const IrRegion *r = op->regions[i];
-    if (!holds_drawn(x, r)) continue;
+    if (!is_entered(x->g, r) || !holds_drawn(x, r)) continue;
     GraphBox *box = add_box(x, op, r, outer);
     if (op->kind == IR_FOR || op->kind == IR_WHILE) add_carried(x, op, r, box);
     add_region(x, r, box);

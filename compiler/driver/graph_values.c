@@ -59,8 +59,15 @@ static void note_value(Graph *g, const IrFrame *at, IrVal v) {
   vec_push(g->arena, &n->runs, run);
 }
 
+static void note_region(Graph *g, const IrRegion *r) {
+  for (int i = 0; i < g->entered.len; i++)
+    if (g->entered.data[i] == r) return;
+  vec_push(g->arena, &g->entered, r);
+}
+
 static void entered(void *user, const IrFrame *at, const IrRegion *r) {
   Graph *g = user;
+  note_region(g, r);
   for (int i = 0; r->owner && i < g->boxes.len; i++) {
     GraphBox *box = g->boxes.data[i];
     if (box->region != r) continue;
@@ -322,9 +329,26 @@ static bool adjoints(Graph *g) {
   return true;
 }
 
+bool graph_run(Graph *g) {
+  g->results = ARENA_ARRAY(g->arena, IrCell, g->f->n_results);
+  return run(g, g->f, g->args, g->results);
+}
+
+// What is nothing beside the others is what rounding in quadruple precision left.
+static void clear_noise(Graph *g) {
+  double most = 0.0;
+  for (int i = 0; i < g->nodes.len; i++)
+    for (int k = 0; k < g->nodes.data[i]->runs.len; k++)
+      most = fmax(most, fabs(g->nodes.data[i]->runs.data[k].adjoint));
+  for (int i = 0; i < g->nodes.len; i++)
+    for (int k = 0; k < g->nodes.data[i]->runs.len; k++) {
+      GraphRun *r = &g->nodes.data[i]->runs.data[k];
+      if (fabs(r->adjoint) < 1e-30 * most) r->adjoint = 0.0;
+    }
+}
+
 bool graph_values(Graph *g) {
   const IrFunc *f = g->f;
-  g->results = ARENA_ARRAY(g->arena, IrCell, f->n_results);
   if (!run(g, f, g->args, g->results)) return false;
   for (int k = f->n_sizes; k < f->n_params; k++) {
     GraphNode *n = g->of[f->body->args[k]];
@@ -337,7 +361,9 @@ bool graph_values(Graph *g) {
       vec_push(g->arena, &n->runs, only);
   }
   g->recording = true;
-  return run(g, f, g->args, g->results) && adjoints(g);
+  if (!run(g, f, g->args, g->results) || !adjoints(g)) return false;
+  clear_noise(g);
+  return true;
 }
 
 // ---- texts -----------------------------------------------------------------------------------------------------------------
