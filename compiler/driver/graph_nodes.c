@@ -186,9 +186,9 @@ static int namesakes(const IrFunc *f, const IrValue *v) {
 
 static void add_value(const Finder *x, StrBuf *out, IrVal v, int deep) {
   const IrValue *val = ir_val(x->g->f, v);
-  const GraphNode *n = x->g->of[v];
-  if (n && n->name) {
-    sb_add(out, n->name);
+  const GraphNode *node = x->g->of[v];
+  if (node && node->name) {
+    sb_add(out, node->name);
   } else if (val->name) {
     sb_add(out, val->name);
     for (int n = namesakes(x->g->f, val); n > 0; n--) sb_addc(out, '\'');
