@@ -19,4 +19,54 @@ bool ad_expand(IrModule *m, Diags *diags);
 IrFunc *ad_vjp(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags);
 IrFunc *ad_jvp(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags);
 
+// ---- report.c: what the reverse sweep keeps, told to people -----------------------------------------------------
+
+typedef enum AdFate {
+  AD_SAVED,    // kept per iteration
+  AD_COMPUTED, // computed again when the sweep needs it
+  AD_FOLLOWED, // runs along again with the loop, from its first value on
+  AD_KNOWN,    // follows from the iteration's number
+  AD_THERE,    // defined once, and still there
+} AdFate;
+
+typedef struct AdValue {
+  IrVal v;
+  AdFate fate;
+  bool carried; // computing it again would mean running the loop from its start
+  double again; // cost of computing it again from what is there and what is kept, in cycles; < 0: impossible
+  double keep;  // cost of keeping it; < 0: impossible
+} AdValue;
+
+typedef enum AdOrder {
+  AD_FUSED,    // reversed in the same pass: the adjoints of its results are known before it runs
+  AD_FORWARD,  // iterations commute: from the first to the last
+  AD_BACKWARD, // from the last iteration to the first
+} AdOrder;
+
+typedef struct
+    AdPart { // a loop, a branch, or the body of a recursive function, that takes part in the reverse sweep
+  const IrOp *op;         // NULL: the body
+  const IrRegion *region; // of a branch: this side
+  int depth;
+  AdOrder order;
+  bool on_stacks; // what it saves goes to the stacks of saved values, strictly last in, first out
+  bool counts;    // a while loop's number of iterations is kept
+  VEC(AdValue) values;
+  VEC(const IrOp *) kept_within;  // loops and branches within whose saved values are kept per iteration
+  VEC(const IrOp *) again_within; // ... that run again, saving, once per iteration
+} AdPart;
+
+typedef struct AdReport {
+  const IrFunc *f; // as it is differentiated; the values below are its own
+  bool halves;     // split into a forward and a reverse half, since it calls itself
+  const char *refused;
+  VEC(AdPart) parts;           // in the order of the program
+  VEC(AdValue) there;          // values at the function's level that the reverse sweep reads
+  VEC(const IrOp *) calls;     // recursive calls, reversed by halves of their own
+  VEC(const bool *) calls_wrt; // by argument: is it active?
+} AdReport;
+
+// Plans the reverse mode of f, optimised and free of DCALLs as ad_vjp wants it, and says what was planned.
+void ad_explain(IrFunc *f, const bool *wrt, bool halves, AdReport *out);
+
 #endif

@@ -93,6 +93,7 @@ bool mincut_sink_side(const MinCut *g, int node);
 
 // For an operation with regions (FOR, WHILE, BUILD, IF): what its forward form saves for its reverse form.
 typedef struct RegionPlan {
+  IrVals needed;                 // values at the region's level that the reverse form reads
   IrVals saved;                  // values at the region's level that are saved per iteration
   VEC(const IrOp *) saved_tapes; // nested operations whose own tapes are saved per iteration
   bool *recompute;               // by index in region->ops: emitted again at the start of the reverse region
@@ -128,6 +129,7 @@ typedef struct Plan {
   OpPlan *
       body; // of a function that is split into a forward and a reverse half: what the forward half leaves behind
   const IrVal *lengths; // by value: the length of a growable array
+  IrVals needed;        // where both sweeps are one function: values at its level that the reverse sweep reads
   bool threads;         // some operation threads the stacks of saved values
   const char *refused;  // why something cannot be reversed, with where
   Loc refused_at;

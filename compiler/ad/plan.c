@@ -296,7 +296,7 @@ static void needs_of_region(Planner *p, const IrRegion *r, RegionNeeds *n) {
 // ---- store or recompute ---------------------------------------------------------------------------------------------
 
 // Can the value be kept per iteration of the region's operation? Its sizes must be known before that operation starts.
-static double save_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, IrVal v) {
+double plan_save_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, IrVal v) {
   IrType t = ir_type(p->f, v);
   if (t.elem == IR_STRING || owner->fused) return CUT_INFINITE;
   if (t.rank == 0) return SAVE_COST;
@@ -432,13 +432,13 @@ static void connect_argument(Cut *c, IrVal v, int node) {
     int again = mincut_node(c->graph);
     c->computed[v] = again + 1;
     mincut_edge(c->graph, CUT_SOURCE, again, 1.0);
-    mincut_edge(c->graph, again, node, save_cost(c->p, c->owner, r, v));
+    mincut_edge(c->graph, again, node, plan_save_cost(c->p, c->owner, r, v));
     IrVal yield = r->yields[index - 1];
     if (local_to(c->p, yield, r) && yield != v)
       mincut_edge(c->graph, needed_node(c, yield), again, CUT_INFINITE);
     return;
   }
-  mincut_edge(c->graph, CUT_SOURCE, node, save_cost(c->p, c->owner, r, v));
+  mincut_edge(c->graph, CUT_SOURCE, node, plan_save_cost(c->p, c->owner, r, v));
 }
 
 static void connect(Cut *c, IrVal v) {
@@ -448,7 +448,7 @@ static void connect(Cut *c, IrVal v) {
     connect_argument(c, v, node);
     return;
   }
-  mincut_edge(c->graph, computed_node(c, def), node, save_cost(c->p, c->owner, c->r, v));
+  mincut_edge(c->graph, computed_node(c, def), node, plan_save_cost(c->p, c->owner, c->r, v));
 }
 
 // ---- reading the answer ---------------------------------------------------------------------------------------------
@@ -535,6 +535,9 @@ static bool cut_region(Planner *p, OpPlan *owner, int which, const IrRegion *r) 
   RegionPlan *plan = &owner->regions[which];
   RegionNeeds needs = {0};
   needs_of_region(p, r, &needs);
+  plan->needed.len = 0;
+  for (int i = 0; i < needs.vals.len; i++)
+    if (local_to(p, needs.vals.data[i], r)) vec_push(p->arena, &plan->needed, needs.vals.data[i]);
   plan->recompute = ARENA_ARRAY(p->arena, bool, r->ops.len);
   plan->tape_again = ARENA_ARRAY(p->arena, bool, r->ops.len);
   plan->replayed = ARENA_ARRAY(p->arena, bool, r->n_args + 1);
@@ -715,6 +718,7 @@ static void plan_function(Planner *p, bool split) {
   } else { // at the top everything is still visible; only refusals are left to find
     RegionNeeds needs = {0};
     needs_of_region(p, body, &needs);
+    plan->needed = needs.vals;
   }
 }
 

@@ -26,5 +26,7 @@ typedef struct RegionNeeds {
 } RegionNeeds;
 
 double plan_op_cost(const Planner *p, const IrOp *op);
+// Of keeping the value per iteration of the owner's region r; CUT_INFINITE: impossible.
+double plan_save_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, IrVal v);
 
 #endif
