@@ -86,7 +86,7 @@ static int64_t count_of(const json_t *input, const char *key) {
 
 static bool repeated(const json_t *one, int64_t times, dp_value *v) {
   int64_t width = json_is_array(one) ? (int64_t)json_array_size(one) : 1;
-  if (times < 0 || !array_new(v, DP_F64, json_is_array(one) ? 2 : 1, (int64_t[]){times, width})) return false;
+  if (!array_new(v, DP_F64, json_is_array(one) ? 2 : 1, (int64_t[]){times, width})) return false;
   double *to = v->data;
   for (int64_t i = 0; i < times; i++)
     for (int64_t k = 0; k < width; k++)
@@ -96,11 +96,12 @@ static bool repeated(const json_t *one, int64_t times, dp_value *v) {
 
 static bool read_ba(const json_t *input, const char *path, dp_value *v) {
   int64_t n = count_of(input, "n"), m = count_of(input, "m"), p = count_of(input, "p");
+  if (n <= 0 || m <= 0 || p <= 0) return false;
   if (strcmp(path, "cams") == 0) return repeated(json_object_get(input, "cam"), n, v);
   if (strcmp(path, "x") == 0) return repeated(json_object_get(input, "x"), m, v);
   if (strcmp(path, "w") == 0) return repeated(json_object_get(input, "w"), p, v);
   if (strcmp(path, "feats") == 0) return repeated(json_object_get(input, "feat"), p, v);
-  if (n <= 0 || m <= 0 || p < 0 || !array_new(v, DP_INT, 2, (int64_t[]){p, 2})) return false;
+  if (!array_new(v, DP_INT, 2, (int64_t[]){p, 2})) return false;
   int64_t *obs = v->data;
   for (int64_t i = 0; i < p; i++) {
     obs[2 * i] = i % n;
