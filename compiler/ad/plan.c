@@ -240,6 +240,8 @@ static void needs_of_struct(Planner *p, RegionNeeds *n, const IrOp *op) {
       refuse(p, op,
              "the function has a `tangent` rule but no `adjoint` rule, so reverse mode cannot go through it");
     for (int k = 0; k < op->n_args; k++) need(p, n, op->args[k]);
+    for (int k = 0; k < op->n_results; k++) // each takes an adjoint, if only zeros
+      if (ir_is_float(ir_type(p->f, ir_result(op, k)))) need_dims(p, n, ir_result(op, k));
     break;
   }
   default: break;
