@@ -70,15 +70,14 @@ static IrVal rule_abs(Rule *r, int arg, IrVal t) {
 
 static IrVal rule_select(Rule *r, int arg, IrVal t) { return masked(r, operand(r, 0), t, arg == 1); }
 
-// n x^(n-1); zero for n = 0, whatever x.
+// n x^(n-1); zero for n = 0, whatever x: 0 x^0 then, since 0 x^-1 is NaN at 0 and would come back in a higher derivative.
 static IrVal rule_powi(Rule *r, int arg, IrVal t) {
   (void)arg;
-  IrVal x = operand(r, 0), n = operand(r, 1);
+  IrVal x = operand(r, 0), n = operand(r, 1), zero = ir_const_int(r->b, 0);
   IrVal below = ir_op2(r->b, IR_SUB, n, ir_const_int(r->b, 1));
+  below = ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_EQ, n, zero), zero, below);
   IrVal factor = ir_convert(r->b, IR_ITOF, (IrElem)ir_type(r->b->func, x).elem, n);
-  IrVal d = ad_mul(r->b, t, ad_mul(r->b, factor, ir_op2(r->b, IR_POWI, x, below)));
-  IrVal flat = ir_op2(r->b, IR_EQ, n, ir_const_int(r->b, 0));
-  return guarded(r, t, ir_op3(r->b, IR_SELECT, flat, constant(r, t, 0.0), d));
+  return guarded(r, t, ad_mul(r->b, t, ad_mul(r->b, factor, ir_op2(r->b, IR_POWI, x, below))));
 }
 
 static IrVal rule_sqrt(Rule *r, int arg, IrVal t) {
@@ -212,12 +211,18 @@ static IrVal rule_atanh(Rule *r, int arg, IrVal t) {
   return guarded(r, t, ad_div(r->b, t, one_minus_square(r, operand(r, 0))));
 }
 
-// By the base: b a^(b-1), zero for b = 0. By the exponent: a^b log a, zero where a = 0 (the limit for b > 0).
+// By the base: b a^(b-1), zero for b = 0, which takes another base than 0 then. By the exponent: a^b log a, zero where
+// a = 0 (the limit for b > 0).
 static IrVal rule_pow(Rule *r, int arg, IrVal t) {
   IrVal a = operand(r, 0), b = operand(r, 1), zero = constant(r, t, 0.0);
   if (arg == 0) {
-    IrVal below = ir_op2(r->b, IR_POW, a, ad_sub(r->b, b, constant(r, b, 1.0)));
-    return guarded(r, t, ad_mul(r->b, t, guarded(r, b, ad_mul(r->b, b, below))));
+    IrVal one = constant(r, b, 1.0), base = a;
+    if (!ir_is_const(r->b->func, b) || ad_is_float_const(r->b->func, b, 0.0)) {
+      IrVal both = ir_op2(r->b, IR_AND, ir_op2(r->b, IR_EQ, a, zero), ir_op2(r->b, IR_EQ, b, zero));
+      base = ir_op3(r->b, IR_SELECT, both, one, a);
+    }
+    IrVal below = ir_op2(r->b, IR_POW, base, ad_sub(r->b, b, one));
+    return guarded(r, t, ad_mul(r->b, t, ad_mul(r->b, b, below)));
   }
   IrVal d = ad_mul(r->b, t, ad_mul(r->b, result(r), ir_op1(r->b, IR_LOG, a)));
   return guarded(r, t, ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_EQ, a, zero), zero, d));
