@@ -478,21 +478,27 @@ static bool print_derivative(void *user) {
   if (!session_load(w->s, w->argv[0], NULL, 0)) return false;
   IrModule *m = lower_derivative(w, w->argv[1]);
   if (!m) return false;
+  w->s->o.disabled[OPT_jam] = true; // for the machine, not for reading
   if (!session_optimize(w->s, m)) return false;
   ir_print_source(m, &w->c->out);
   return true;
 }
 
-int command_grad(Console *c, Options *o, int argc, char **argv) {
-  if (argc != 2) return usage_error(c, find_command("grad"), "wants a file and a function");
+bool wrt_is_list(Console *c, const Options *o) {
   const char *paths = o->wrt ? o->wrt : "";
   for (; *paths; paths++)
     if ((unsigned char)*paths < 0x80 && !isalnum((unsigned char)*paths) && !strchr("_., ", *paths)) break;
   if (*paths) {
     sb_addf(&c->err, "dp: --wrt is a list of parameters or their fields, such as `m.w, b`, not `%s`\n",
             o->wrt);
-    return EXIT_USAGE;
+    return false;
   }
+  return true;
+}
+
+int command_grad(Console *c, Options *o, int argc, char **argv) {
+  if (argc != 2) return usage_error(c, find_command("grad"), "wants a file and a function");
+  if (!wrt_is_list(c, o)) return EXIT_USAGE;
   if (o->mode && strcmp(o->mode, "forward") && strcmp(o->mode, "reverse")) {
     sb_addf(&c->err, "dp: --mode is forward or reverse, not `%s`\n", o->mode);
     return EXIT_USAGE;

@@ -61,6 +61,14 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
   return f;
 }
 
+// After everything else: what it makes is for the machine, not for further passes or for reading.
+static void several_rows(Run *r, IrFunc *f) {
+  if (r->o->level < 2 || !f->body) return;
+  f = run(r, OPT_jam, f);
+  f = run(r, OPT_merge, f);
+  clean(r, f);
+}
+
 IrFunc *opt_function(IrFunc *f, const OptOptions *o) {
   if (o->level == 0 || !f->body) return f;
   Run r = {o, false};
@@ -122,7 +130,7 @@ void opt_module(IrModule *m, const OptOptions *o) {
     drop_unreached(m, scratch);
     order.len = 0;
     ir_call_graph(m, scratch, &order);
-    for (int i = 0; i < order.len; i++) optimize(&r, order.data[i]);
+    for (int i = 0; i < order.len; i++) several_rows(&r, optimize(&r, order.data[i]));
   }
   drop_unreached(m, scratch);
   for (int i = 0; i < m->funcs.len; i++) run(&r, OPT_storage, run(&r, OPT_memory, m->funcs.data[i]));
