@@ -39,6 +39,7 @@ int usage_error(Console *c, const Command *cmd, const char *what);
 // Runs work(Work *) in a session of its own, shows the diagnostics, and returns the exit code.
 int with_session(Console *c, Options *o, int argc, char **argv, bool (*work)(void *));
 FnDecl *named_function(Session *s, const char *name);   // NULL and a diagnostic if there is none
+bool wrt_is_list(Console *c, const Options *o);         // --wrt; false after saying what is wrong
 bool emit_bytes(Work *w, const void *data, size_t len); // to --output, else to standard output
 
 #endif
