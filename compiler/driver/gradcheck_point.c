@@ -481,9 +481,9 @@ static double central(const Element *e, double h) {
 }
 
 // Ridders: central differences for shrinking steps, extrapolated to none; the best entry of the table by its own estimate.
-static double derivative(const Element *e, double *error) {
+static double derivative(const Element *e, double h, double *error) {
   static const double shrink = 1.6;
-  double table[ROWS][ROWS], best = (double)NAN, h = 0.04 * fmax(fabs(e->x), 0.25);
+  double table[ROWS][ROWS], best = (double)NAN;
   *error = (double)INFINITY;
   for (int tries = 0; tries < 6 && !isfinite(table[0][0] = central(e, h)); tries++) h /= 8.0;
   for (int i = 1; i < ROWS; i++) {
@@ -529,14 +529,44 @@ static bool agrees(const Point *p, double have, double want, double error) {
   return fabs(have - want) <= p->g->tol * scale + 4.0 * fmin(error, 1e-3 * scale);
 }
 
+typedef struct Both { // derivatives by one element; NaN: there is no such mode
+  double reverse, forward;
+} Both;
+
+static bool both_agree(const Point *p, const Both *have, double want, double error) {
+  return (isnan(have->reverse) || agrees(p, have->reverse, want, error)) &&
+         (isnan(have->forward) || agrees(p, have->forward, want, error));
+}
+
+// A kink or a jump within reach of the first step may be out of reach of a smaller one.
+static double nearest_derivative(const Element *e, const Both *have, double *error) {
+  double h = 0.04 * fmax(fabs(e->x), 0.25), first = derivative(e, h, error), first_error = *error;
+  if (both_agree(e->p, have, first, *error)) return first;
+  for (int tries = 0; tries < 3; tries++) {
+    double d = derivative(e, h /= 30.0, error);
+    if (both_agree(e->p, have, d, *error)) return d;
+  }
+  *error = first_error;
+  return first;
+}
+
 static void compare_element(Point *p, int leaf, int64_t at, const dp_value *by_reverse,
                             const dp_value *by_forward) {
   GcFunction *g = p->g;
   Element e = {p, leaf, at, get(&p->x[leaf], at)};
-  double error, d = derivative(&e, &error), left = (double)NAN, right = (double)NAN;
   double r = by_reverse ? get(&by_reverse[leaf], at) : (double)NAN;
   double f = by_forward ? get(&by_forward[leaf], at) : (double)NAN;
-  bool fine = (!by_reverse || agrees(p, r, d, error)) && (!by_forward || agrees(p, f, d, error));
+  if ((by_reverse && !isfinite(r)) || (by_forward && !isfinite(f))) {
+    GcFinding *now = found(p, "the derivative is not finite where the function is");
+    now->argument = element_name(p, leaf, at);
+    now->at = e.x;
+    now->reverse = r;
+    now->forward = f;
+    return;
+  }
+  Both have = {r, f};
+  double error, d = nearest_derivative(&e, &have, &error), left = (double)NAN, right = (double)NAN;
+  bool fine = both_agree(p, &have, d, error);
   double scale = fmax(fabs(d), p->scale), off = fabs((by_reverse ? r : f) - d) / (scale + DBL_MIN);
   if (fine && off > g->worst_diff) g->worst_diff = off;
   if (fine) return;

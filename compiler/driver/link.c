@@ -73,7 +73,6 @@ bool link_program(Session *s, const void *object, size_t len, const char *out, b
   args[n++] = runtime;
   if (shared) args[n++] = "-Wl,--no-whole-archive";
   args[n++] = "-Wl,--gc-sections,--as-needed";
-  args[n++] = "-lsleef";
   args[n++] = "-lm";
   args[n++] = "-lpthread";
   args[n] = NULL;
