@@ -211,21 +211,17 @@ static IrVal rule_atanh(Rule *r, int arg, IrVal t) {
   return guarded(r, t, ad_div(r->b, t, one_minus_square(r, operand(r, 0))));
 }
 
-// By the base: b a^(b-1), zero for b = 0, which takes another base than 0 then. By the exponent: a^b log a, zero where
-// a = 0 (the limit for b > 0).
+// By the base: b a^(b-1), zero for b = 0. By the exponent: a^b log a, zero where a = 0 (the limit for b > 0). Where 0 would
+// give NaN another base takes its place: what is masked afterwards comes back in a higher derivative.
 static IrVal rule_pow(Rule *r, int arg, IrVal t) {
-  IrVal a = operand(r, 0), b = operand(r, 1), zero = constant(r, t, 0.0);
-  if (arg == 0) {
-    IrVal one = constant(r, b, 1.0), base = a;
-    if (!ir_is_const(r->b->func, b) || ad_is_float_const(r->b->func, b, 0.0)) {
-      IrVal both = ir_op2(r->b, IR_AND, ir_op2(r->b, IR_EQ, a, zero), ir_op2(r->b, IR_EQ, b, zero));
-      base = ir_op3(r->b, IR_SELECT, both, one, a);
-    }
-    IrVal below = ir_op2(r->b, IR_POW, base, ad_sub(r->b, b, one));
-    return guarded(r, t, ad_mul(r->b, t, ad_mul(r->b, b, below)));
-  }
-  IrVal d = ad_mul(r->b, t, ad_mul(r->b, result(r), ir_op1(r->b, IR_LOG, a)));
-  return guarded(r, t, ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_EQ, a, zero), zero, d));
+  IrVal a = operand(r, 0), b = operand(r, 1), one = constant(r, b, 1.0), zero = constant(r, b, 0.0);
+  IrVal flat = ir_op2(r->b, IR_EQ, a, zero), base = a;
+  bool never_zero = ir_is_const(r->b->func, b) && !ad_is_float_const(r->b->func, b, 0.0);
+  if (arg == 0 && !never_zero) flat = ir_op2(r->b, IR_AND, flat, ir_op2(r->b, IR_EQ, b, zero));
+  if (arg == 1 || !never_zero) base = ir_op3(r->b, IR_SELECT, flat, one, a);
+  if (arg == 1) return guarded(r, t, ad_mul(r->b, t, ad_mul(r->b, result(r), ir_op1(r->b, IR_LOG, base))));
+  IrVal below = ir_op2(r->b, IR_POW, base, ad_sub(r->b, b, one));
+  return guarded(r, t, ad_mul(r->b, t, ad_mul(r->b, b, below)));
 }
 
 // x / hypot(x, y), zero at the origin.
