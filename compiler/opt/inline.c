@@ -6,7 +6,7 @@
 #include "opt/internal.h"
 
 enum {
-  INLINE_LIMIT = 60000, // operations in one function
+  INLINE_LIMIT = 12000, // operations in one function: LLVM's time grows faster than its size
   INLINE_CALLEE = 3000, // operations of a callee, what it calls included, unless it is called only once
 };
 
@@ -16,12 +16,18 @@ typedef struct Callee {
   int sites; // calls of it in the module
 } Callee;
 
+typedef struct Sites {
+  Name callee;
+  int n;
+} Sites;
+
 typedef struct Inline {
   IrFunc *into;
   bool through_rules;
   int size;
   Arena *scratch;
   VEC(Callee) callees; // what has been looked at
+  VEC(Sites) sites;    // every function that is called in the module
 } Inline;
 
 int opt_region_size(const IrRegion *r) {
@@ -46,11 +52,18 @@ static uint32_t chain_through(IrModule *m, uint32_t inner, uint32_t call) {
   return (uint32_t)m->chains.len - 1;
 }
 
-static void relocate(IrModule *m, const IrRegion *r, int first, uint32_t call) {
+// Neighbours mostly come from the same place: what the last one's chain became is remembered.
+typedef struct LastChain {
+  uint32_t before, now;
+} LastChain;
+
+static void relocate(IrModule *m, const IrRegion *r, int first, uint32_t call, LastChain *last) {
   for (int i = first; i < r->ops.len; i++) {
     IrOp *op = r->ops.data[i];
-    op->loc.chain = chain_through(m, op->loc.chain, call);
-    for (int k = 0; k < op->n_regions; k++) relocate(m, op->regions[k], 0, call);
+    if (!last->now || last->before != op->loc.chain)
+      *last = (LastChain){op->loc.chain, chain_through(m, op->loc.chain, call)};
+    op->loc.chain = last->now;
+    for (int k = 0; k < op->n_regions; k++) relocate(m, op->regions[k], 0, call, last);
   }
 }
 
@@ -66,14 +79,19 @@ static void count_through(Inline *in, const IrRegion *r, int *size) {
   }
 }
 
-static int count_calls(const IrRegion *r, Name name) {
-  int n = 0;
+static int *sites_of(Inline *in, Name callee) {
+  for (int i = 0; i < in->sites.len; i++)
+    if (in->sites.data[i].callee == callee) return &in->sites.data[i].n;
+  vec_push(in->scratch, &in->sites, ((Sites){callee, 0}));
+  return &vec_last(&in->sites).n;
+}
+
+static void count_sites(Inline *in, const IrRegion *r) {
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
-    n += op->kind == IR_CALL && op->attr.sym == name;
-    for (int k = 0; k < op->n_regions; k++) n += count_calls(op->regions[k], name);
+    if (op->kind == IR_CALL) ++*sites_of(in, op->attr.sym);
+    for (int k = 0; k < op->n_regions; k++) count_sites(in, op->regions[k]);
   }
-  return n;
 }
 
 static Callee *callee_of(Inline *in, const IrFunc *f) {
@@ -82,8 +100,9 @@ static Callee *callee_of(Inline *in, const IrFunc *f) {
   Callee c = {f, 0, 0};
   count_through(in, f->body, &c.size);
   const IrModule *m = f->module;
-  for (int i = 0; i < m->funcs.len; i++)
-    if (m->funcs.data[i]->body) c.sites += count_calls(m->funcs.data[i]->body, f->name);
+  for (int i = 0; in->sites.len == 0 && i < m->funcs.len; i++)
+    if (m->funcs.data[i]->body) count_sites(in, m->funcs.data[i]->body);
+  c.sites = *sites_of(in, f->name);
   vec_push(in->scratch, &in->callees, c);
   return &vec_last(&in->callees);
 }
@@ -111,7 +130,7 @@ static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   int first = b->region->ops.len;
   ir_rewrite_ops(b, &inner, callee->body, yields, inline_call, in);
   vec_push(m->arena, &m->chains, ((IrChain){op->loc.loc, callee->source_name, op->loc.chain}));
-  relocate(m, b->region, first, (uint32_t)m->chains.len - 1);
+  relocate(m, b->region, first, (uint32_t)m->chains.len - 1, &(LastChain){0});
   for (int k = 0; k < op->n_results; k++) ir_map_set(map, ir_result(op, k), yields[k]);
   arena_free(scratch);
   return true;
