@@ -264,16 +264,28 @@ static void emit_small_product(Fn *fn, const Product *p) {
   LLVMValueRef zero = LLVMConstNull(cg_type(fn->cg, (IrElem)ir_type(fn->ir, p->c).elem));
   for (int64_t i = 0; i < m; i++) {
     for (int64_t j = 0; j < n; j++) {
-      LLVMValueRef at = cg_int(fn->cg, i * n + j), sum = p->accumulate ? cg_load(fn, p->c, at) : zero;
+      bool apart = p->accumulate && fn->cg->opt->strict_fp, onto = p->accumulate && !apart;
+      LLVMValueRef at = cg_int(fn->cg, i * n + j), sum = onto ? cg_load(fn, p->c, at) : zero;
       for (int64_t l = 0; l < k; l++) {
         LLVMValueRef x = matrix_element(fn, p->a, p->ta, lda, i, l),
                      y = matrix_element(fn, p->b, p->tb, ldb, l, j);
         LLVMValueRef xy = cg_fp(fn, LLVMBuildFMul(fn->b, x, y, ""), false);
-        sum = l || p->accumulate ? cg_fp(fn, LLVMBuildFAdd(fn->b, sum, xy, ""), false) : xy;
+        sum = l || onto ? cg_fp(fn, LLVMBuildFAdd(fn->b, sum, xy, ""), false) : xy;
       }
+      if (apart) sum = LLVMBuildFAdd(fn->b, cg_load(fn, p->c, at), sum, "");
       cg_store(fn, p->c, at, sum);
     }
   }
+}
+
+// c += product, the product rounded first: what `c += a @ b` says to the last bit.
+static void add_product(Fn *fn, const Product *p, IrElem e, LLVMValueRef product) {
+  CgLoop l;
+  LLVMValueRef i = cg_loop_begin(fn, &l, cg_product(fn, p->m, p->n));
+  LLVMValueRef x = LLVMBuildLoad2(fn->b, cg_memory_type(fn->cg, e), cg_element(fn, e, product, i), "");
+  cg_store(fn, p->c, i, LLVMBuildFAdd(fn->b, cg_load(fn, p->c, i), x, ""));
+  cg_loop_end(fn, &l);
+  cg_call_runtime(fn, CG_dprt_free, (LLVMValueRef[]){fn->ctx, product}, 2);
 }
 
 static void emit_product(Fn *fn, const IrOp *op) {
@@ -288,11 +300,14 @@ static void emit_product(Fn *fn, const IrOp *op) {
     emit_small_product(fn, &p);
     return;
   }
+  bool apart = p.accumulate && cg->opt->strict_fp, onto = p.accumulate && !apart;
+  LLVMValueRef out = apart ? new_block(fn, op, e, (LLVMValueRef[]){p.m, p.n}, 2) : cg_v(fn, p.c);
   LLVMValueRef ta = LLVMConstInt(cg->i1, p.ta, false), tb = LLVMConstInt(cg->i1, p.tb, false);
-  LLVMValueRef args[12] = {
-      p.m,           p.n,   p.k, cg_v(fn, p.a), p.lda, ta,
-      cg_v(fn, p.b), p.ldb, tb,  cg_v(fn, p.c), p.n,   LLVMConstInt(cg->i1, p.accumulate, false)};
+  LLVMValueRef args[12] = {p.m,   p.n, p.k,           cg_v(fn, p.a),
+                           p.lda, ta,  cg_v(fn, p.b), p.ldb,
+                           tb,    out, p.n,           LLVMConstInt(cg->i1, onto, false)};
   cg_call_runtime(fn, e == IR_F64 ? CG_dprt_gemm_f64 : CG_dprt_gemm_f32, args, 12);
+  if (apart) add_product(fn, &p, e, out);
 }
 
 // ---- one operation -----------------------------------------------------------------------------------------------------
