@@ -37,6 +37,7 @@ typedef struct GcFunction {
   double tol;
   int64_t seed;
   // the answer
+  int endless;                  // inputs at which it ran too long
   int points, kinks;            // points looked at; elements near a kink, which are no mistake
   double worst_dot, worst_diff; // relative
   const char *failed;           // why the latest random inputs would not do

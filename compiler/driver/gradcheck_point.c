@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ELEMENTS = 200, MAX_STEPS = 2000000, ROWS = 8 };
+enum { MAX_ELEMENTS = 200, MAX_STEPS = 4000000, ROWS = 8 };
 
 typedef struct Named {
   const char *name;
@@ -226,6 +226,7 @@ static bool ends(Point *p) {
   IrInterp in = {.arena = g->arena, .module = g->m, .round = true, .max_steps = MAX_STEPS};
   if (ir_interp(&in, f, args, out) || in.steps < MAX_STEPS)
     return true; // what failed else, the call will tell
+  g->endless++;
   g->failed = arena_printf(g->arena, "it still ran after %d steps", MAX_STEPS);
   return false;
 }
@@ -425,6 +426,39 @@ static void forward_value(Point *p) {
   let_go(p, out, n);
 }
 
+// What an adjoint rule returns beside its function. Nobody may ever look at it, so only the oracle does.
+static void rule_value(Point *p) {
+  GcFunction *g = p->g;
+  const IrFunc *f = g->ir, *rule = f->adjoint_rule ? ir_func_find(g->m, f->adjoint_rule) : NULL;
+  int n = f->n_params - f->n_sizes;
+  if (!rule || !rule->body || rule->n_sizes != f->n_sizes) return;
+  IrCell *args = ARENA_ARRAY(g->arena, IrCell, rule->n_params + 1);
+  IrCell *out = ARENA_ARRAY(g->arena, IrCell, rule->n_results + 1);
+  for (int k = 0; k < f->n_sizes; k++) {
+    const char *text = f->params[k].path;
+    args[k] = ir_cell_int(read_sum(p, &text));
+  }
+  for (int k = 0; k < n; k++)
+    args[f->n_sizes + k] = to_cell(p, &p->x[k], ir_type(f, f->body->args[f->n_sizes + k]).grow);
+  int at = f->n_params;
+  for (int k = 0; k < g->n_out && at < rule->n_params; k++)
+    if (holds_floats(&p->weights[k]))
+      args[at] = to_cell(p, &p->weights[k], ir_type(rule, rule->body->args[at]).grow), at++;
+  IrInterp in = {.arena = g->arena, .module = g->m, .round = true, .max_steps = MAX_STEPS};
+  if (at != rule->n_params || !ir_interp(&in, rule, args, out)) return;
+  int first = rule->n_results - g->n_out;
+  for (int k = at = f->n_sizes; k < f->n_params; k++) first -= ir_is_float(ir_type(f, f->body->args[k]));
+  dp_value *y = ARENA_ARRAY(g->arena, dp_value, g->n_out + 1);
+  for (int k = 0; k < g->n_out; k++) {
+    y[k] = like(p, &p->weights[k]);
+    const IrCell *c = &out[first + k];
+    if (holds_floats(&y[k]) && c->type.rank == y[k].rank)
+      for (int64_t i = 0, m = count(&y[k]); i < m; i++)
+        set(&y[k], i, (double)(c->type.rank ? ir_cell_at(c, i) : c->v.q));
+  }
+  compare_value(p, "the adjoint rule", y);
+}
+
 // One direction per element: only when something is wrong, or there is no other mode.
 static bool forward_gradient(Point *p, dp_value *gradient) {
   GcFunction *g = p->g;
@@ -557,7 +591,12 @@ static void compare_element(Point *p, int leaf, int64_t at, const dp_value *by_r
   double r = by_reverse ? get(&by_reverse[leaf], at) : (double)NAN;
   double f = by_forward ? get(&by_forward[leaf], at) : (double)NAN;
   if ((by_reverse && !isfinite(r)) || (by_forward && !isfinite(f))) {
-    GcFinding *now = found(p, "the derivative is not finite where the function is");
+    const char *who = by_reverse && !isfinite(r) ? reverse_name(g) : forward_name(g);
+    double what = by_reverse && !isfinite(r) ? r : f;
+    GcFinding *now = found(p, arena_printf(g->arena, "%s gives %s, where the function is finite", who,
+                                           isnan(what)  ? "nan"
+                                           : what > 0.0 ? "inf"
+                                                        : "-inf"));
     now->argument = element_name(p, leaf, at);
     now->at = e.x;
     now->reverse = r;
@@ -628,6 +667,7 @@ static void compare(Point *p) {
   dp_value *by_reverse = g->vjp ? ARENA_ARRAY(g->arena, dp_value, g->n_leaves) : NULL;
   dp_value *by_forward = NULL;
   if (by_reverse && !reverse(p, by_reverse)) return;
+  if (g->decl->adjoint_rule) rule_value(p);
   if (g->jvp) forward_value(p);
   bool parted = g->jvp && by_reverse && !dot_test(p, by_reverse);
   if (g->jvp && (parted || !by_reverse)) {

@@ -271,6 +271,20 @@ static bool prepare(Graph *g, FnDecl *fn) {
   return true;
 }
 
+static IrWalk find_foreign(void *user, IrOp *op) {
+  bool *found = user;
+  *found |= op->kind == IR_EXTERN || op->kind == IR_TRAIN || op->kind == IR_MINIMIZE;
+  return *found ? IR_WALK_STOP : IR_WALK_CONTINUE;
+}
+
+// Functions of C and whole trainings: nobody sees their steps.
+static bool holds_foreign(const IrModule *m) {
+  bool found = false;
+  for (int i = 0; i < m->funcs.len && !found; i++)
+    if (m->funcs.data[i]->body) ir_walk(m->funcs.data[i]->body, find_foreign, &found);
+  return found;
+}
+
 static bool failed(Work *w, const char *message) {
   sb_addf(&w->c->err, "dp: %s\n", message);
   w->code = EXIT_FAILED;
@@ -297,6 +311,9 @@ static bool draw_graph(void *user) {
   Graph g = {.s = s, .arena = s->arena};
   const char *wrong = NULL;
   if (!fn || !prepare(&g, fn)) return false;
+  if (holds_foreign(g.m))
+    return failed(w, arena_printf(s->arena, "`%s` calls C or trains, and a graph shows the steps of dp alone",
+                                  fn->name));
   if (!read_point(&g, w->o->at, &wrong)) {
     sb_addf(&w->c->err, "dp: --at gives values for %s, and in `%s` %s\n", wanted(&g), w->o->at, wrong);
     w->code = EXIT_USAGE;
