@@ -644,15 +644,17 @@ static bool to_stack(Planner *p, const IrOp *op) {
   return p->again = p->on_stack[op->result] = true;
 }
 
-// A region whose needs can neither be kept in arrays nor computed again: what it saves goes to the stacks, and where that is
-// not enough, what the operations within save. False: they do already.
+// A region whose needs can neither be kept in arrays nor computed again. What cannot be kept are the tapes of operations
+// within, which then save to the stacks themselves; else what the region saves goes there; else all of both. False: it does
+// already.
 static bool resort_to_stacks(Planner *p, const OpPlan *owner, const IrRegion *r) {
-  if (!owner->threads) return to_stack(p, owner->op);
   RegionNeeds needs = {0};
   needs_of_region(p, r, &needs);
   bool any = false;
-  for (int k = 0; k < needs.tapes.len; k++) any |= to_stack(p, needs.tapes.data[k]);
-  return any;
+  for (int k = 0; k < needs.tapes.len; k++)
+    if (owner->threads || save_tape_cost(p, owner, r, needs.tapes.data[k]) >= CUT_INFINITE)
+      any |= to_stack(p, needs.tapes.data[k]);
+  return any || (!owner->threads && to_stack(p, owner->op));
 }
 
 static bool reads_passing_arrays(const Planner *p, const OpPlan *plan) {
