@@ -3,7 +3,7 @@
 //
 // In: a verified module in which every array operation that uses up its operand finds it dead (opt/memory.c), no DCALL.
 // Out: machine code. Each exported function `f` becomes the symbol `dp.f` in the slot convention of dprt.h; a program's
-// main also becomes C's `main` when an executable is made. An object is linked with libdprt.a, -lsleef and -lm.
+// main also becomes C's `main` when an executable is made. An object is linked with libdprt.a and -lm.
 //
 // In the slots of an exported function the size parameters do not appear: each is read off the first array that has it
 // among its sizes, and the other arrays with it are compared. One that no array has is an int slot, before all others.
@@ -17,7 +17,7 @@ typedef struct CgOptions {
   int opt_level;     // 0..3
   const char *cpu;   // "native", "x86-64-v3", ... as LLVM names them
   bool strict_fp;    // no contraction, no reassociation
-  bool precise_math; // 1-ULP elementary functions
+  bool precise_math; // elementary functions within 1 ULP (the kernels all are)
   bool debug_info;   // line tables through DIBuilder
 } CgOptions;
 

@@ -7,7 +7,7 @@ enum { P = IR_P, D = IR_D, E = IR_E, C = IR_C, U = IR_U, R = IR_R };
 const IrOpInfo ir_op_info[IR_OP_COUNT] = {
 #define OP(kind, text, args, results, type, flags, cost, rule)                                               \
   [IR_##kind] = {text, args, results, flags, cost},
-#define MATH(kind, text, args, cost, rule, sleef) OP(kind, text, args, 1, FLOAT, P | IR_MATH, cost, rule)
+#define MATH(kind, text, args, cost, rule) OP(kind, text, args, 1, FLOAT, P | IR_MATH, cost, rule)
 #include "ir/ops.def"
 };
 

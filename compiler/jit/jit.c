@@ -9,6 +9,7 @@
 #include "jit/jit.h"
 
 #include "dp/dprt.h"
+#include "dp/dprt_kernels.h"
 #include "dp/dprt_program.h"
 #include "dp/dprt_train.h"
 
@@ -25,7 +26,6 @@ struct Jit {
   LLVMOrcLLJITRef lljit;
   const JitSymbol *symbols; // the host's, while the module is linked
   int n_symbols;
-  void *kernels;       // the math library's handle; NULL until needed
   const char *missing; // what is wrong with the first symbol that was not found
 };
 
@@ -52,24 +52,13 @@ static void *find_in(const JitSymbol *symbols, int n, const char *name) {
   return NULL;
 }
 
-static const char *const kernel_library = "libsleef.so.3";
-
-static void *find_kernel(Jit *j, const char *name) {
-  if (!j->kernels) j->kernels = dlopen(kernel_library, RTLD_NOW | RTLD_LOCAL);
-  void *address = j->kernels ? dlsym(j->kernels, name) : NULL;
-  if (!address && !j->missing)
-    j->missing = j->kernels ? arena_printf(j->arena, "%s has no function `%s`", kernel_library, name)
-                            : arena_printf(j->arena, "the library of math functions, %s, cannot be loaded",
-                                           kernel_library);
-  return address;
-}
-
 static void *resolve(Jit *j, const char *name) {
   void *address = find_in(j->symbols, j->n_symbols, name);
   if (!address)
     address = find_in(runtime_symbols, (int)(sizeof runtime_symbols / sizeof *runtime_symbols), name);
   if (address) return address;
-  if (strncmp(name, "Sleef_", 6) == 0) return find_kernel(j, name);
+  dprt_kernel_fn *kernel = dprt_kernel(name);
+  if (kernel) return (void *)(uintptr_t)kernel;
   address = dlsym(RTLD_DEFAULT, name);
   if (!address && !j->missing)
     j->missing = arena_printf(
@@ -164,6 +153,5 @@ void jit_free(Jit *j) {
   if (!j) return;
   LLVMErrorRef error = j->lljit ? LLVMOrcDisposeLLJIT(j->lljit) : NULL;
   if (error) LLVMConsumeError(error);
-  if (j->kernels) dlclose(j->kernels);
   free(j);
 }
