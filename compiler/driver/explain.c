@@ -28,7 +28,8 @@ static const char *element_name(const Explain *x, const IrFunc *f, const IrOp *o
   sb_add(&sb, own_name(f, op->args[0]));
   for (int k = 1; k < op->n_args; k++) {
     Name index = own_name(f, op->args[k]);
-    sb_addf(&sb, "%s%s", k > 1 ? ", " : "[", index ? index : "…");
+    bool again = k > 1 && index && op->args[k] != op->args[k - 1] && index == own_name(f, op->args[k - 1]);
+    sb_addf(&sb, "%s%s%s", k > 1 ? ", " : "[", index ? index : "…", again ? "'" : "");
   }
   sb_addc(&sb, ']');
   return sb.data;

@@ -187,8 +187,7 @@ static void print_finding(StrBuf *out, const GcFinding *f) {
   add_number(out, "forward", f->forward);
   add_number(out, "differences", f->differences);
   if (isnan(f->differences)) return;
-  double have = isnan(f->reverse) ? f->forward : f->reverse;
-  add_number(out, "off by", fabs(have - f->differences));
+  add_number(out, "off by", fmax(fabs(f->reverse - f->differences), fabs(f->forward - f->differences)));
   if (f->kink)
     sb_addf(out, "        a kink is near, with %.6g on its left and %.6g on its right, and it is neither\n",
             f->left, f->right);

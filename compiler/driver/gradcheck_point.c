@@ -317,6 +317,7 @@ static bool begin_point(Point *p) {
   for (int k = 0; k < g->n_out; k++) {
     p->weights[k] = like(p, &y[first + k]);
     fill_random(p, &p->weights[k], 0.5, 1.5);
+    if (g->n_out == 1 && !p->weights[k].rank) set(&p->weights[k], 0, 1.0); // then it is the derivative
     for (int64_t i = 0, m = count(&y[first + k]); i < m && holds_floats(&y[first + k]); i++)
       finite &= isfinite(get(&y[first + k], i)) != 0;
   }
@@ -550,8 +551,8 @@ static bool kink_near(const Element *e, double *left, double *right) {
       before = 0.0;
       continue;
     }
-    *left = l;
-    *right = r;
+    *left = l + 0.0; // no negative zeros
+    *right = r + 0.0;
     if (before > 0.0 && apart > 0.6 * before) return true;
     before = apart;
   }

@@ -86,6 +86,18 @@ static const char *infix(IrOpKind k) {
   }
 }
 
+// Within another operation: in parentheses if it is one itself and has no name.
+static void add_operand(const Finder *x, StrBuf *out, IrVal v, int deep) {
+  const IrValue *val = ir_val(x->g->f, v);
+  while (val->def && (val->def->kind == IR_ITOF || val->def->kind == IR_FCVT) && !x->g->of[v] && !val->name)
+    val = ir_val(x->g->f, v = val->def->args[0]);
+  const GraphNode *node = x->g->of[v];
+  bool inner = !(node && node->name) && !val->name && val->def && infix((IrOpKind)val->def->kind);
+  if (inner) sb_addc(out, '(');
+  add_value(x, out, v, deep);
+  if (inner) sb_addc(out, ')');
+}
+
 static void add_const(const Finder *x, StrBuf *out, const IrOp *op) {
   IrType t = ir_type(x->g->f, op->result);
   if (ir_is_float(t))
@@ -106,22 +118,22 @@ static void add_op(const Finder *x, StrBuf *out, const IrOp *op, int deep) {
   const char *between = infix((IrOpKind)op->kind);
   int64_t less;
   if (op->kind == IR_ADD && ir_is_const_int(x->g->f, op->args[1], &less) && less < 0) {
-    add_value(x, out, op->args[0], deep + 1);
+    add_operand(x, out, op->args[0], deep + 1);
     sb_addf(out, " - %lld", -(long long)less);
     return;
   }
   if (between && op->n_args == 2) {
     bool turn = op->kind == IR_MUL && ir_is_const(x->g->f, op->args[1]);
-    add_value(x, out, op->args[turn], deep + 1);
+    add_operand(x, out, op->args[turn], deep + 1);
     sb_add(out, between);
-    add_value(x, out, op->args[!turn], deep + 1);
+    add_operand(x, out, op->args[!turn], deep + 1);
     return;
   }
   switch ((IrOpKind)op->kind) {
   case IR_CONST: add_const(x, out, op); break;
   case IR_NEG:
     sb_addc(out, '-');
-    add_value(x, out, op->args[0], deep + 1);
+    add_operand(x, out, op->args[0], deep + 1);
     break;
   case IR_ITOF:
   case IR_FCVT:
@@ -197,10 +209,7 @@ static void add_value(const Finder *x, StrBuf *out, IrVal v, int deep) {
   } else if (deep > DEEPEST_TEXT) {
     sb_add(out, "…");
   } else {
-    bool inner = deep > 1 && infix((IrOpKind)val->def->kind);
-    if (inner) sb_addc(out, '(');
     add_op(x, out, val->def, deep);
-    if (inner) sb_addc(out, ')');
   }
 }
 
