@@ -129,9 +129,9 @@ typedef struct Plan {
   OpPlan *
       body; // of a function that is split into a forward and a reverse half: what the forward half leaves behind
   const IrVal *lengths; // by value: the length of a growable array
-  IrVals needed;        // where both sweeps are one function: values at its level that the reverse sweep reads
-  bool threads;         // some operation threads the stacks of saved values
-  const char *refused;  // why something cannot be reversed, with where
+  IrVals needed;       // where both sweeps are one function: values at its level that the reverse sweep reads
+  bool threads;        // some operation threads the stacks of saved values
+  const char *refused; // why something cannot be reversed, with where
   Loc refused_at;
 } Plan;
 

@@ -169,7 +169,7 @@ void cg_mark_access(Fn *fn, LLVMValueRef access, IrVal array); // a load or stor
 void cg_emit_array(Fn *fn, const IrOp *op);
 void cg_emit_region_op(Fn *fn, const IrOp *op);
 LLVMValueRef cg_alloc(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank);
-void cg_free_kept(Fn *fn); // at the end of a function
+void cg_free_kept(Fn *fn);                                         // at the end of a function
 LLVMValueRef cg_count(Fn *fn, const LLVMValueRef *dims, int rank); // number of elements
 LLVMValueRef cg_element(Fn *fn, IrElem e, LLVMValueRef data, LLVMValueRef flat);
 LLVMValueRef cg_load(Fn *fn, IrVal array, LLVMValueRef flat);

@@ -62,7 +62,8 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   ir_close_like(b, map, op, now);
   for (int k = 0; k < op->n_results; k++) {
     if (!by[k]) continue;
-    IrVal trips = ir_op3(b, IR_SELECT, ir_op2(b, IR_LT, lo, hi), ir_op2(b, IR_SUB, hi, lo), ir_const_int(b, 0));
+    IrVal trips =
+        ir_op3(b, IR_SELECT, ir_op2(b, IR_LT, lo, hi), ir_op2(b, IR_SUB, hi, lo), ir_const_int(b, 0));
     ir_map_set(map, ir_result(op, k), ir_op2(b, IR_ADD, now->args[3 + k], scaled(b, trips, by[k])));
   }
   return true;
