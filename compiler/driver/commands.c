@@ -499,7 +499,7 @@ bool wrt_is_list(Console *c, const Options *o) {
 int command_grad(Console *c, Options *o, int argc, char **argv) {
   if (argc != 2) return usage_error(c, find_command("grad"), "wants a file and a function");
   if (!wrt_is_list(c, o)) return EXIT_USAGE;
-  if (o->mode && strcmp(o->mode, "forward") && strcmp(o->mode, "reverse")) {
+  if (o->mode && strcmp(o->mode, "forward") != 0 && strcmp(o->mode, "reverse") != 0) {
     sb_addf(&c->err, "dp: --mode is forward or reverse, not `%s`\n", o->mode);
     return EXIT_USAGE;
   }
@@ -554,13 +554,13 @@ static bool emit_stage(void *user) {
   IrModule *m = !strcmp(stage, "adjoint") ? (w->o->function ? lower_derivative(w, w->o->function) : NULL)
                                           : lower_all(s, w->o->function);
   if (!m) return false;
-  if (strcmp(stage, "ir")) {
+  if (strcmp(stage, "ir") != 0) {
     if (!session_differentiate(s, m)) return false;
     if (!strcmp(stage, "opt") || !strcmp(stage, "adjoint"))
-      s->o.disabled[OPT_memory] = !s->o.stop_after || strcmp(s->o.stop_after, "memory");
+      s->o.disabled[OPT_memory] = !s->o.stop_after || strcmp(s->o.stop_after, "memory") != 0;
     if (!session_optimize(s, m)) return false;
   }
-  if (strcmp(stage, "ir") && strcmp(stage, "opt") && strcmp(stage, "adjoint"))
+  if (strcmp(stage, "ir") != 0 && strcmp(stage, "opt") != 0 && strcmp(stage, "adjoint") != 0)
     return emit_machine(w, m, stage);
   ir_print_module(m, &text);
   return emit_bytes(w, text.data, (size_t)text.len);

@@ -288,11 +288,8 @@ static int first_result(const GcFunction *g) {
   int n;
   dp_results(g->f, &n);
   int inout = 0;
-  for (int k = 0, at = 0; k < g->decl->params.len; k++) {
-    int leaves = type_leaf_count(g->decl->sig->params[k]);
-    if (g->decl->params.data[k].is_inout) inout += leaves;
-    at += leaves;
-  }
+  for (int k = 0; k < g->decl->params.len; k++)
+    if (g->decl->params.data[k].is_inout) inout += type_leaf_count(g->decl->sig->params[k]);
   return n - inout - g->n_out;
 }
 
