@@ -44,6 +44,9 @@ static IrVal rule_lin(Rule *r, int arg, IrVal t) {
   }
 }
 
+// What the value is attached to is detached (opt/winner.c).
+static IrVal rule_attach(Rule *r, int arg, IrVal t) { return arg == 1 ? t : ad_const_like(r->b, t, 0.0); }
+
 static IrVal rule_mul(Rule *r, int arg, IrVal t) { return ad_mul(r->b, t, operand(r, 1 - arg)); }
 
 static IrVal rule_fma(Rule *r, int arg, IrVal t) {
@@ -260,6 +263,7 @@ typedef struct RuleEntry {
 #define RULE_ENTRY_lost {RULE_LOST, NULL}
 #define SCALAR_RULE(name) {RULE_SCALAR, rule_##name}
 #define RULE_ENTRY_lin SCALAR_RULE(lin)
+#define RULE_ENTRY_attach SCALAR_RULE(attach)
 #define RULE_ENTRY_mul SCALAR_RULE(mul)
 #define RULE_ENTRY_fma SCALAR_RULE(fma)
 #define RULE_ENTRY_div SCALAR_RULE(div)
@@ -323,7 +327,9 @@ static IrVal probe_result(Rule *r) {
 }
 
 uint32_t rule_needs(Arena *scratch, const IrFunc *f, const IrOp *op, const bool *active) {
-  if (op->kind == IR_ADD || op->kind == IR_SUB || op->kind == IR_NEG || op->kind == IR_FCVT) return 0;
+  if (op->kind == IR_ADD || op->kind == IR_SUB || op->kind == IR_NEG || op->kind == IR_FCVT ||
+      op->kind == IR_ATTACH)
+    return 0;
   Interner *names = interner_new(scratch);
   IrModule *m = ir_module_new(scratch, names, NULL);
   IrFunc *probe_fn = ir_func_new(m, intern_cstr(names, "probe"));

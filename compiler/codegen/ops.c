@@ -276,7 +276,8 @@ static LLVMValueRef scalar(Fn *fn, const IrOp *op, const LLVMValueRef *a) {
   case IR_FTOI:
   case IR_BTOI:
   case IR_FCVT: return convert(fn, op, a[0]);
-  case IR_DETACH: return a[0];
+  case IR_DETACH:
+  case IR_ATTACH: return a[0];
   case IR_SQRT:
   case IR_FLOOR:
   case IR_CEIL:

@@ -542,7 +542,7 @@ static bool run_conversion(Frame *fr, const IrOp *op) {
   case IR_FCVT: out->q = rounded(fr->run, to, q(fr, op, 0)); break;
   case IR_FTOI: out->i = quad_to_int(q(fr, op, 0)); break;
   case IR_POWI: out->q = rounded(fr->run, to, quad_powi(q(fr, op, 0), i64(fr, op, 1))); break;
-  default: *out = fr->slots[op->args[0]]; break; // BTOI, DETACH
+  default: *out = fr->slots[op->args[0]]; break; // BTOI, DETACH, ATTACH
   }
   return true;
 }
@@ -580,6 +580,7 @@ static bool run_op(Frame *fr, PlanOp *p) {
   case IR_BTOI:
   case IR_FCVT:
   case IR_DETACH:
+  case IR_ATTACH:
   case IR_POWI: return run_conversion(fr, op);
   case IR_RNG_UNIFORM:
   case IR_RNG_NORMAL:

@@ -72,7 +72,8 @@ static void several_rows(Run *r, IrFunc *f) {
 IrFunc *opt_function(IrFunc *f, const OptOptions *o) {
   if (o->level == 0 || !f->body) return f;
   Run r = {o, false};
-  return optimize(&r, f);
+  f = optimize(&r, f);
+  return clean(&r, run(&r, OPT_winner, f));
 }
 
 // ---- the module --------------------------------------------------------------------------------------------------------
@@ -125,6 +126,7 @@ void opt_module(IrModule *m, const OptOptions *o) {
   IrFuncs order = {0};
   ir_call_graph(m, scratch, &order);
   Run r = {o, false};
+  for (int i = 0; i < m->funcs.len; i++) run(&r, OPT_settle, m->funcs.data[i]);
   if (o->level > 0) {
     for (int i = 0; i < order.len; i++) opt_inline_rules(order.data[i]);
     drop_unreached(m, scratch);

@@ -226,6 +226,8 @@ Test(golden, cse) { check_golden("cse", opt_cse); }
 Test(golden, licm) { check_golden("licm", opt_licm); }
 Test(golden, checks) { check_golden("checks", opt_checks); }
 Test(golden, checks_leave) { check_golden("checks_leave", opt_checks); }
+Test(golden, winner) { check_golden("winner", opt_winner); }
+Test(golden, settle) { check_golden("settle", opt_settle); }
 
 // ---- random functions ------------------------------------------------------------------------------------------------
 // Of every kind of operation, nested a few regions deep. Indices are mostly those of loops or guarded, so that most runs
@@ -670,5 +672,6 @@ Test(random, simplify) { check_random(opt_simplify, "simplify"); }
 Test(random, cse) { check_random(opt_cse, "cse"); }
 Test(random, licm) { check_random(opt_licm, "licm"); }
 Test(random, checks) { check_random(opt_checks, "checks"); }
+Test(random, winner) { check_random(opt_winner, "winner"); }
 Test(random, in_turn) { check_random(all_passes, "in turn"); }
 Test(random, pipeline) { check_random(pipeline, "pipeline"); }
