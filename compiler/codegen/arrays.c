@@ -17,8 +17,8 @@ LLVMValueRef cg_count(Fn *fn, const LLVMValueRef *dims, int rank) {
   return n;
 }
 
-LLVMValueRef cg_element(Fn *fn, IrElem e, LLVMValueRef data, LLVMValueRef flat) {
-  return LLVMBuildInBoundsGEP2(fn->b, cg_memory_type(fn->cg, e), data, &flat, 1, "");
+LLVMValueRef cg_element(Fn *fn, LLVMTypeRef type, LLVMValueRef data, LLVMValueRef flat) {
+  return LLVMBuildInBoundsGEP2(fn->b, type, data, &flat, 1, "");
 }
 
 // The sizes of an array value; a growable array has its length.
@@ -52,18 +52,18 @@ static void mark_bool(Fn *fn, LLVMValueRef load) {
 
 LLVMValueRef cg_load(Fn *fn, IrVal array, LLVMValueRef flat) {
   IrElem e = (IrElem)ir_type(fn->ir, array).elem;
-  LLVMValueRef v =
-      LLVMBuildLoad2(fn->b, cg_memory_type(fn->cg, e), cg_element(fn, e, cg_v(fn, array), flat), "");
+  LLVMTypeRef t = cg_element_type(fn, array);
+  LLVMValueRef v = LLVMBuildLoad2(fn->b, t, cg_element(fn, t, cg_v(fn, array), flat), "");
   cg_mark_access(fn, v, array);
   if (e != IR_BOOL) return v;
-  mark_bool(fn, v);
-  return LLVMBuildTrunc(fn->b, v, fn->cg->i1, "");
+  if (t == fn->cg->i8) mark_bool(fn, v);
+  return LLVMBuildTrunc(fn->b, v, cg_value_type(fn, array), "");
 }
 
 void cg_store(Fn *fn, IrVal array, LLVMValueRef flat, LLVMValueRef value) {
-  IrElem e = (IrElem)ir_type(fn->ir, array).elem;
-  if (e == IR_BOOL) value = LLVMBuildZExt(fn->b, value, fn->cg->i8, "");
-  cg_mark_access(fn, LLVMBuildStore(fn->b, value, cg_element(fn, e, cg_v(fn, array), flat)), array);
+  LLVMTypeRef t = cg_element_type(fn, array);
+  if (ir_type(fn->ir, array).elem == IR_BOOL) value = LLVMBuildZExt(fn->b, value, t, "");
+  cg_mark_access(fn, LLVMBuildStore(fn->b, value, cg_element(fn, t, cg_v(fn, array), flat)), array);
 }
 
 // ---- blocks ------------------------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ static LLVMValueRef checked_block(Fn *fn, const IrOp *op, LLVMValueRef block) {
   return block;
 }
 
-static LLVMValueRef on_stack(Fn *fn, IrElem e, const LLVMValueRef *dims, int rank) {
+static LLVMValueRef on_stack(Fn *fn, LLVMTypeRef element, const LLVMValueRef *dims, int rank) {
   uint64_t n = 1;
   for (int i = 0; i < rank; i++) {
     if (!LLVMIsAConstantInt(dims[i])) {
@@ -95,11 +95,12 @@ static LLVMValueRef on_stack(Fn *fn, IrElem e, const LLVMValueRef *dims, int ran
     }
     n *= LLVMConstIntGetZExtValue(dims[i]);
   }
-  return cg_alloca(fn, cg_memory_type(fn->cg, e), n, ALIGNMENT);
+  return cg_alloca(fn, element, n, ALIGNMENT);
 }
 
-static LLVMValueRef new_block(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank) {
-  LLVMValueRef args[2 + ALLOC_SIZES] = {fn->ctx, cg_int(fn->cg, ir_elem_bytes(e))};
+// bytes: of one element
+static LLVMValueRef new_block(Fn *fn, const IrOp *op, unsigned bytes, const LLVMValueRef *dims, int rank) {
+  LLVMValueRef args[2 + ALLOC_SIZES] = {fn->ctx, cg_int(fn->cg, bytes)};
   for (int i = 0; i < ALLOC_SIZES; i++) args[2 + i] = i < rank ? dims[i] : cg_int(fn->cg, 1);
   for (int i = ALLOC_SIZES; i < rank; i++)
     args[1 + ALLOC_SIZES] = checked_product(fn, args[1 + ALLOC_SIZES], dims[i]);
@@ -107,7 +108,7 @@ static LLVMValueRef new_block(Fn *fn, const IrOp *op, IrElem e, const LLVMValueR
 }
 
 // The block of the last time, if it is large enough. Sizes that make no array look larger than any block.
-static LLVMValueRef kept_block(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank) {
+static LLVMValueRef kept_block(Fn *fn, const IrOp *op, unsigned bytes, const LLVMValueRef *dims, int rank) {
   Cg *cg = fn->cg;
   LLVMValueRef slot = cg_alloca(fn, cg->ptr, 1, 8), room = cg_alloca(fn, cg->i64, 1, 8);
   LLVMBuildStore(fn->allocas, LLVMConstPointerNull(cg->ptr), slot);
@@ -123,7 +124,7 @@ static LLVMValueRef kept_block(Fn *fn, const IrOp *op, IrElem e, const LLVMValue
   cg_place(fn, larger);
   cg_call_runtime(fn, CG_dprt_free, (LLVMValueRef[]){fn->ctx, old}, 2);
   LLVMBuildStore(fn->b, LLVMConstPointerNull(cg->ptr), slot);
-  LLVMValueRef block = new_block(fn, op, e, dims, rank);
+  LLVMValueRef block = new_block(fn, op, bytes, dims, rank);
   LLVMBuildStore(fn->b, block, slot);
   LLVMBuildStore(fn->b, count, room);
   LLVMBasicBlockRef from[2] = {before, LLVMGetInsertBlock(fn->b)};
@@ -134,10 +135,18 @@ static LLVMValueRef kept_block(Fn *fn, const IrOp *op, IrElem e, const LLVMValue
   return now;
 }
 
-LLVMValueRef cg_alloc(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank) {
-  if (op && op->on_stack) return on_stack(fn, e, dims, rank);
-  if (op && op->kept) return kept_block(fn, op, e, dims, rank);
-  return new_block(fn, op, e, dims, rank);
+static unsigned element_bytes(const Fn *fn, IrVal array) {
+  return (unsigned)ir_elem_bytes((IrElem)ir_type(fn->ir, array).elem) * cg_lanes_of(fn, array);
+}
+
+LLVMValueRef cg_new_block(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank) {
+  return new_block(fn, op, (unsigned)ir_elem_bytes(e), dims, rank);
+}
+
+LLVMValueRef cg_alloc(Fn *fn, const IrOp *op, IrVal array, const LLVMValueRef *dims, int rank) {
+  if (op->on_stack) return on_stack(fn, cg_element_type(fn, array), dims, rank);
+  if (op->kept) return kept_block(fn, op, element_bytes(fn, array), dims, rank);
+  return new_block(fn, op, element_bytes(fn, array), dims, rank);
 }
 
 void cg_free_kept(Fn *fn) {
@@ -147,20 +156,29 @@ void cg_free_kept(Fn *fn) {
   }
 }
 
-static LLVMValueRef bytes_of(Fn *fn, IrElem e, LLVMValueRef count) {
-  return cg_product(fn, count, cg_int(fn->cg, ir_elem_bytes(e)));
+static LLVMValueRef bytes_of(Fn *fn, IrVal array, LLVMValueRef count) {
+  return cg_product(fn, count, cg_int(fn->cg, element_bytes(fn, array)));
+}
+
+// Each lane gets the elements of an array that they shared.
+static void spread_elements(Fn *fn, IrVal from, IrVal to, LLVMValueRef n) {
+  CgLoop l;
+  LLVMValueRef i = cg_loop_begin(fn, &l, n);
+  cg_store(fn, to, i, cg_splat(fn, cg_load(fn, from, i)));
+  cg_loop_end(fn, &l);
 }
 
 static void emit_copy(Fn *fn, const IrOp *op) {
   IrVal from = op->args[0];
-  IrType t = ir_type(fn->ir, from);
-  IrElem e = (IrElem)t.elem;
   LLVMValueRef dims[IR_MAX_RANK];
   int rank = sizes_of(fn, from, dims);
-  LLVMValueRef block = cg_alloc(fn, op, e, dims, rank), n = cg_count(fn, dims, rank);
-  unsigned align = (unsigned)ir_elem_bytes(e);
-  LLVMBuildMemCpy(fn->b, block, ALIGNMENT, cg_v(fn, from), align, bytes_of(fn, e, n));
+  LLVMValueRef block = cg_alloc(fn, op, op->result, dims, rank), n = cg_count(fn, dims, rank);
   *cg_val(fn, op->result) = (CgVal){block, n, n};
+  unsigned align = (unsigned)ir_elem_bytes((IrElem)ir_type(fn->ir, from).elem);
+  if (cg_is_own(fn, op->result) && !cg_is_own(fn, from))
+    spread_elements(fn, from, op->result, n);
+  else
+    LLVMBuildMemCpy(fn->b, block, ALIGNMENT, cg_v(fn, from), align, bytes_of(fn, from, n));
 }
 
 static bool all_zero_bits(LLVMValueRef v) {
@@ -169,17 +187,17 @@ static bool all_zero_bits(LLVMValueRef v) {
 }
 
 static void emit_fill(Fn *fn, const IrOp *op) {
-  IrElem e = (IrElem)ir_type(fn->ir, op->result).elem;
   LLVMValueRef dims[IR_MAX_RANK], value = cg_v(fn, op->args[0]);
   int rank = op->n_args - 1;
   for (int i = 0; i < rank; i++) dims[i] = cg_v(fn, op->args[1 + i]);
-  cg_set(fn, op->result, cg_alloc(fn, op, e, dims, rank));
+  cg_set(fn, op->result, cg_alloc(fn, op, op->result, dims, rank));
   LLVMValueRef n = cg_count(fn, dims, rank);
   if (all_zero_bits(value)) {
-    LLVMBuildMemSet(fn->b, cg_v(fn, op->result), LLVMConstInt(fn->cg->i8, 0, false), bytes_of(fn, e, n),
-                    ALIGNMENT);
+    LLVMBuildMemSet(fn->b, cg_v(fn, op->result), LLVMConstInt(fn->cg->i8, 0, false),
+                    bytes_of(fn, op->result, n), ALIGNMENT);
     return;
   }
+  if (cg_is_own(fn, op->result)) value = cg_spread(fn, op->args[0]);
   CgLoop l;
   LLVMValueRef i = cg_loop_begin(fn, &l, n);
   cg_store(fn, op->result, i, value);
@@ -282,7 +300,8 @@ static void emit_small_product(Fn *fn, const Product *p) {
 static void add_product(Fn *fn, const Product *p, IrElem e, LLVMValueRef product) {
   CgLoop l;
   LLVMValueRef i = cg_loop_begin(fn, &l, cg_product(fn, p->m, p->n));
-  LLVMValueRef x = LLVMBuildLoad2(fn->b, cg_memory_type(fn->cg, e), cg_element(fn, e, product, i), "");
+  LLVMTypeRef t = cg_memory_type(fn->cg, e);
+  LLVMValueRef x = LLVMBuildLoad2(fn->b, t, cg_element(fn, t, product, i), "");
   cg_store(fn, p->c, i, LLVMBuildFAdd(fn->b, cg_load(fn, p->c, i), x, ""));
   cg_loop_end(fn, &l);
   cg_call_runtime(fn, CG_dprt_free, (LLVMValueRef[]){fn->ctx, product}, 2);
@@ -295,13 +314,13 @@ static void emit_product(Fn *fn, const IrOp *op) {
   if (p.accumulate)
     *cg_val(fn, p.c) = *cg_val(fn, op->args[0]);
   else
-    cg_set(fn, p.c, cg_alloc(fn, op, e, (LLVMValueRef[]){p.m, p.n}, 2));
+    cg_set(fn, p.c, cg_alloc(fn, op, p.c, (LLVMValueRef[]){p.m, p.n}, 2));
   if (is_small(p.m) && is_small(p.n) && is_small(p.k)) {
     emit_small_product(fn, &p);
     return;
   }
   bool apart = p.accumulate && cg->opt->strict_fp, onto = p.accumulate && !apart;
-  LLVMValueRef out = apart ? new_block(fn, op, e, (LLVMValueRef[]){p.m, p.n}, 2) : cg_v(fn, p.c);
+  LLVMValueRef out = apart ? cg_new_block(fn, op, e, (LLVMValueRef[]){p.m, p.n}, 2) : cg_v(fn, p.c);
   LLVMValueRef ta = LLVMConstInt(cg->i1, p.ta, false), tb = LLVMConstInt(cg->i1, p.tb, false);
   LLVMValueRef args[12] = {p.m,   p.n, p.k,           cg_v(fn, p.a),
                            p.lda, ta,  cg_v(fn, p.b), p.ldb,
@@ -324,6 +343,8 @@ static void emit_accumulate(Fn *fn, const IrOp *op) {
 
 void cg_emit_array(Fn *fn, const IrOp *op) {
   IrVal a = op->n_args ? op->args[0] : 0;
+  bool element = op->kind == IR_GET || op->kind == IR_SET || op->kind == IR_ACC;
+  if (element && cg_emit_lane_access(fn, op)) return;
   switch ((IrOpKind)op->kind) {
   case IR_FILL: emit_fill(fn, op); return;
   case IR_GET: cg_set(fn, op->result, cg_load(fn, a, flat_index(fn, a, op->args + 1))); return;

@@ -42,6 +42,9 @@ typedef struct CgMain {
 
 typedef struct CgModule CgModule; // an LLVM module with its context and target machine
 
+// How many iterations of a loop the machine can run side by side (IrModule.lanes); 0 with strict_fp, which fixes the order
+// of sums, or without optimisation.
+int cg_lanes(const CgOptions *opt);
 // NULL and *why (owned by the arena) if LLVM refuses (unknown cpu, a module that does not verify: our bug).
 CgModule *cg_module(Arena *a, const IrModule *m, const CgOptions *opt, const CgMain *main, const char **why);
 bool cg_optimize(CgModule *cg, const char **why); // LLVM's passes for the level

@@ -58,13 +58,31 @@ static LLVMCodeGenOptLevel backend_level(int level) {
                       : LLVMCodeGenLevelAggressive;
 }
 
+static const Cpu *find_cpu(const char *name) {
+  for (int i = 0; i < N_CPUS; i++)
+    if (strcmp(cpus[i].name, name) == 0) return &cpus[i];
+  return NULL;
+}
+
+int cg_lanes(const CgOptions *opt) {
+  if (opt->opt_level < 2 || opt->strict_fp) return 0;
+  cg_init_targets();
+  const char *name = opt->cpu ? opt->cpu : "native";
+  const Cpu *known = find_cpu(name);
+  CgKernels kernels = known ? known->kernels : CG_SCALAR;
+  if (strcmp(name, "native") == 0) {
+    char *features = LLVMGetHostCPUFeatures();
+    kernels = kernels_of(features);
+    LLVMDisposeMessage(features);
+  }
+  return kernels == CG_AVX512 ? 8 : kernels == CG_AVX2 ? 4 : 0;
+}
+
 LLVMTargetMachineRef cg_machine(Arena *a, const CgOptions *opt, CgKernels *kernels, const char **why) {
   cg_init_targets();
   const char *name = opt->cpu ? opt->cpu : "native";
   bool native = strcmp(name, "native") == 0;
-  const Cpu *known = NULL;
-  for (int i = 0; i < N_CPUS; i++)
-    if (strcmp(cpus[i].name, name) == 0) known = &cpus[i];
+  const Cpu *known = find_cpu(name);
   if (!native && !known) {
     *why = unknown_cpu(a, name);
     return NULL;

@@ -103,7 +103,7 @@ static void compare_size(Entry *e, int p, int axis) {
 static LLVMValueRef own_copy(Entry *e, IrVal v, LLVMValueRef data, const LLVMValueRef *dims) {
   Fn *fn = e->fn;
   IrType t = ir_type(e->f, v);
-  LLVMValueRef block = cg_alloc(fn, NULL, (IrElem)t.elem, dims, t.rank);
+  LLVMValueRef block = cg_new_block(fn, NULL, (IrElem)t.elem, dims, t.rank);
   LLVMValueRef bytes =
       cg_product(fn, cg_count(fn, dims, t.rank), cg_int(fn->cg, ir_elem_bytes((IrElem)t.elem)));
   LLVMBuildMemCpy(fn->b, block, 8, data, 1, bytes);

@@ -20,6 +20,7 @@ static bool op_can_fail(const Cg *cg, const IrOp *op) {
   case IR_COPY: return !op->on_stack;
   case IR_BUILD: return !op->on_stack && op->n_results > 0;
   case IR_MATACC: return cg->opt->strict_fp; // the product on its own needs memory
+  case IR_FOR: return op->lanes > 0;         // so do copies of accumulators
   case IR_PUSH:
   case IR_CHECK_INDEX:
   case IR_CHECK_RANGE:
@@ -272,7 +273,7 @@ void cg_define(Cg *cg, CgFunc *f) {
   fn.vals = ARENA_ARRAY(scratch, CgVal, n_vals);
   fn.uses = ARENA_ARRAY(scratch, int, n_vals);
   count_uses(f->ir->body, fn.uses);
-  cg_find_sums(&fn);
+  fn.sums = ir_find_sums(scratch, f->ir);
   cg_find_buffers(&fn);
 
   fn.b = LLVMCreateBuilderInContext(cg->ctx);

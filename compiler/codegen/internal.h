@@ -104,8 +104,9 @@ typedef struct Fn {
   CgVal *vals;            // by IrVal
   LLVMBasicBlockRef fail; // returns the status in fail_phi; NULL until needed
   LLVMValueRef fail_phi;
-  bool *reassoc; // by IrVal: sums that may be taken in any order (fp.c)
-  int *buffer;   // by IrVal: which buffer an array lives in; -1: no array (alias.c)
+  IrSums sums;          // which may be taken in any order, unless strict_fp
+  const IrLanes *lanes; // inside a loop that runs in lanes
+  int *buffer;          // by IrVal: which buffer an array lives in; -1: no array (alias.c)
   int n_buffers;
   LLVMValueRef *scope, *noalias; // by buffer: metadata
   int *uses;                     // by IrVal
@@ -160,18 +161,19 @@ LLVMValueRef cg_fp(Fn *fn, LLVMValueRef v, bool reassoc);        // adds the fre
 LLVMValueRef cg_product(Fn *fn, LLVMValueRef x, LLVMValueRef y); // of sizes
 void cg_keep_kernels(Cg *cg);                                    // once, at the end
 
-// ---- fp.c, alias.c: what is known of a function before it is emitted ----------------------------------------------
-void cg_find_sums(Fn *fn);
+// ---- alias.c: what is known of a function before it is emitted ----------------------------------------------------
 void cg_find_buffers(Fn *fn);
 void cg_mark_access(Fn *fn, LLVMValueRef access, IrVal array); // a load or store of this array
 
 // ---- arrays.c, regions.c ------------------------------------------------------------------------------------------
 void cg_emit_array(Fn *fn, const IrOp *op);
 void cg_emit_region_op(Fn *fn, const IrOp *op);
-LLVMValueRef cg_alloc(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank);
+LLVMValueRef cg_alloc(Fn *fn, const IrOp *op, IrVal array, const LLVMValueRef *dims,
+                      int rank); // where op says
+LLVMValueRef cg_new_block(Fn *fn, const IrOp *op, IrElem e, const LLVMValueRef *dims, int rank);
 void cg_free_kept(Fn *fn);                                         // at the end of a function
 LLVMValueRef cg_count(Fn *fn, const LLVMValueRef *dims, int rank); // number of elements
-LLVMValueRef cg_element(Fn *fn, IrElem e, LLVMValueRef data, LLVMValueRef flat);
+LLVMValueRef cg_element(Fn *fn, LLVMTypeRef type, LLVMValueRef data, LLVMValueRef flat);
 LLVMValueRef cg_load(Fn *fn, IrVal array, LLVMValueRef flat);
 void cg_store(Fn *fn, IrVal array, LLVMValueRef flat, LLVMValueRef value);
 // for (i = 0; i < n; i++): emit between the two; the counter comes back from begin.
@@ -181,6 +183,18 @@ typedef struct CgLoop {
 } CgLoop;
 LLVMValueRef cg_loop_begin(Fn *fn, CgLoop *l, LLVMValueRef n);
 void cg_loop_end(Fn *fn, CgLoop *l);
+
+// ---- lanes.c: loops that run in SIMD lanes ------------------------------------------------------------------------
+// Inside one, a value that differs from lane to lane is a vector, and an array of such values has vectors for elements.
+bool cg_emit_lanes(Fn *fn, const IrOp *op);       // a FOR; false: it is not marked for lanes
+bool cg_emit_lane_access(Fn *fn, const IrOp *op); // GET, SET, ACC; false: the same as elsewhere
+bool cg_is_own(const Fn *fn, IrVal v);
+unsigned cg_lanes_of(const Fn *fn, IrVal v);                             // 1 unless each lane has its own
+LLVMTypeRef cg_value_type(const Fn *fn, IrVal v);                        // of a scalar
+LLVMTypeRef cg_element_type(const Fn *fn, IrVal array);                  // in memory
+LLVMValueRef cg_spread(Fn *fn, IrVal v);                                 // the vector of what each lane has
+LLVMValueRef cg_spread_before(Fn *fn, IrVal v, LLVMBasicBlockRef block); // at the end of the block
+LLVMValueRef cg_splat(Fn *fn, LLVMValueRef x);
 
 // ---- errors.c: checks, sites, failure --------------------------------------------------------------------------
 void cg_emit_check(Fn *fn, const IrOp *op);

@@ -19,6 +19,8 @@ static const Width fused[] = {{CG_AVX2, 2, "f64x2_fma", "f32x4_fma"},
                               {CG_AVX512, 8, "f64x8", "f32x16"}};
 static const Width plain[] = {{CG_SSE2, 2, "f64x2", "f32x4"}};
 
+static int lanes_in(const Width *w, bool f64) { return w->lanes * (f64 ? 1 : 2); }
+
 static void pure(Cg *cg, LLVMValueRef f) {
   for (const char **a = (const char *[]){"nounwind", "willreturn", "nosync", "nofree", "speculatable", NULL};
        *a; a++)
@@ -42,10 +44,11 @@ static char *declare_variants(Cg *cg, LLVMValueRef scalar, const char *function,
   sb_init(&variants, cg->arena);
   for (int i = 0; i < n; i++) {
     if (cg->kernels < widths[i].least) continue;
-    int lanes = widths[i].lanes * (f64 ? 1 : 2);
+    int lanes = lanes_in(&widths[i], f64);
     const char *name =
         arena_printf(cg->arena, "dpk_%s_%s", function, f64 ? widths[i].suffix64 : widths[i].suffix32);
-    LLVMValueRef variant = declare(cg, name, LLVMVectorType(t, (unsigned)lanes), args);
+    LLVMValueRef variant = LLVMGetNamedFunction(cg->mod, name);
+    if (!variant) variant = declare(cg, name, LLVMVectorType(t, (unsigned)lanes), args);
     vec_push(cg->arena, &cg->kept, variant);
     sb_addf(&variants, "%s_ZGV_LLVM_N%d%s_%s(%s)", variants.len ? "," : "", lanes, args == 2 ? "vv" : "v",
             LLVMGetValueName(scalar), name);
@@ -53,9 +56,27 @@ static char *declare_variants(Cg *cg, LLVMValueRef scalar, const char *function,
   return variants.len ? variants.data : NULL;
 }
 
+// A call of the vector function itself, for a loop that runs in lanes.
+static LLVMValueRef call_wide(Fn *fn, const IrOp *op, const LLVMValueRef *args) {
+  Cg *cg = fn->cg;
+  LLVMTypeRef t = LLVMTypeOf(args[0]);
+  bool f64 = LLVMGetElementType(t) == cg->f64;
+  for (size_t i = 0; i < sizeof fused / sizeof *fused; i++) {
+    unsigned lanes = (unsigned)lanes_in(&fused[i], f64);
+    if (lanes != LLVMGetVectorSize(t) || cg->kernels < fused[i].least) continue;
+    const char *name = arena_printf(cg->arena, "dpk_%s_%s", ir_op_info[op->kind].text,
+                                    f64 ? fused[i].suffix64 : fused[i].suffix32);
+    LLVMValueRef f = LLVMGetNamedFunction(cg->mod, name);
+    if (!f) f = declare(cg, name, t, op->n_args);
+    return cg_call(fn, LLVMGlobalGetValueType(f), f, args, op->n_args);
+  }
+  return NULL;
+}
+
 LLVMValueRef cg_emit_kernel(Fn *fn, const IrOp *op, const LLVMValueRef *args) {
   Cg *cg = fn->cg;
   if (!(ir_op_info[op->kind].flags & IR_MATH)) return NULL;
+  if (cg_is_own(fn, op->result)) return call_wide(fn, op, args);
   const char *function = ir_op_info[op->kind].text;
   LLVMTypeRef t = LLVMTypeOf(args[0]);
   const char *name = arena_printf(cg->arena, "dpk_%s_%s%s", function, t == cg->f64 ? "f64" : "f32",

@@ -185,10 +185,14 @@ static LLVMValueRef constant(Fn *fn, const IrOp *op) {
   return LLVMConstInt(t, (unsigned long long)op->attr.i, true);
 }
 
+static bool in_any_order(const Fn *fn, const IrOp *op) {
+  return fn->sums.in_chain[op->result] && !fn->cg->opt->strict_fp;
+}
+
 static LLVMValueRef arithmetic(Fn *fn, const IrOp *op, const LLVMValueRef *a, bool f) {
   LLVMBuilderRef b = fn->b;
   LLVMTypeRef t = LLVMTypeOf(a[0]);
-  bool sum = fn->reassoc[op->result];
+  bool sum = in_any_order(fn, op);
   switch ((IrOpKind)op->kind) {
   case IR_ADD: return f ? cg_fp(fn, LLVMBuildFAdd(b, a[0], a[1], ""), sum) : LLVMBuildAdd(b, a[0], a[1], "");
   case IR_SUB: return f ? cg_fp(fn, LLVMBuildFSub(b, a[0], a[1], ""), sum) : LLVMBuildSub(b, a[0], a[1], "");
@@ -208,7 +212,7 @@ static LLVMValueRef arithmetic(Fn *fn, const IrOp *op, const LLVMValueRef *a, bo
 }
 
 static LLVMValueRef convert(Fn *fn, const IrOp *op, LLVMValueRef x) {
-  LLVMTypeRef to = cg_type(fn->cg, (IrElem)ir_type(fn->ir, op->result).elem);
+  LLVMTypeRef to = cg_value_type(fn, op->result);
   switch ((IrOpKind)op->kind) {
   case IR_ITOF: return LLVMBuildSIToFP(fn->b, x, to, "");
   case IR_BTOI: return LLVMBuildZExt(fn->b, x, to, "");
@@ -240,7 +244,7 @@ static LLVMValueRef random_number(Fn *fn, const IrOp *op, const LLVMValueRef *a)
 
 // As a term of a sum in any order it is spelled in two steps, which the vectoriser knows, and fused behind it.
 static LLVMValueRef fused(Fn *fn, const IrOp *op, const LLVMValueRef *a) {
-  if (!fn->reassoc[op->result]) return cg_intrinsic(fn, "llvm.fma", LLVMTypeOf(a[0]), a, 3);
+  if (!in_any_order(fn, op)) return cg_intrinsic(fn, "llvm.fma", LLVMTypeOf(a[0]), a, 3);
   LLVMValueRef term = cg_fp(fn, LLVMBuildFMul(fn->b, a[0], a[1], ""), false);
   return cg_fp(fn, LLVMBuildFAdd(fn->b, term, a[2], ""), true);
 }
@@ -291,9 +295,13 @@ static LLVMValueRef scalar(Fn *fn, const IrOp *op, const LLVMValueRef *a) {
   }
 }
 
+static bool is_exponent(const IrOp *op, int operand) { return op->kind == IR_POWI && operand == 1; }
+
 void cg_emit_scalar(Fn *fn, const IrOp *op) {
   LLVMValueRef args[4] = {NULL};
-  for (int i = 0; i < op->n_args && i < 4; i++) args[i] = cg_v(fn, op->args[i]);
+  bool own = cg_is_own(fn, op->result);
+  for (int i = 0; i < op->n_args && i < 4; i++)
+    args[i] = own && !is_exponent(op, i) ? cg_spread(fn, op->args[i]) : cg_v(fn, op->args[i]);
   LLVMValueRef r = scalar(fn, op, args);
   if (r)
     cg_set(fn, op->result, r);

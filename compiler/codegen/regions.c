@@ -9,6 +9,7 @@ static void make_phis(Fn *fn, IrVal like, CgVal *out) {
   LLVMValueRef parts[3];
   IrType t = ir_type(fn->ir, like);
   int n = cg_flat_types(fn->cg, t, types);
+  if (cg_is_own(fn, like) && !t.rank) types[0] = cg_value_type(fn, like);
   for (int i = 0; i < n; i++) parts[i] = LLVMBuildPhi(fn->b, types[i], "");
   cg_unflatten(out, t, parts);
 }
@@ -21,8 +22,13 @@ static void add_incoming(const CgVal *phi, const CgVal *from, IrType t, LLVMBasi
 }
 
 static void carry(Fn *fn, const IrVal *phis, const IrVal *from, int n, LLVMBasicBlockRef block) {
-  for (int i = 0; i < n; i++)
-    add_incoming(cg_val(fn, phis[i]), cg_val(fn, from[i]), ir_type(fn->ir, phis[i]), block);
+  for (int i = 0; i < n; i++) {
+    IrType t = ir_type(fn->ir, phis[i]);
+    CgVal v = *cg_val(fn, from[i]);
+    if (!t.rank && cg_is_own(fn, phis[i]) && !cg_is_own(fn, from[i]))
+      v.v = cg_spread_before(fn, from[i], block);
+    add_incoming(cg_val(fn, phis[i]), &v, t, block);
+  }
 }
 
 // ---- counted loops: the plain kind that codegen itself needs -----------------------------------------------------------
@@ -130,6 +136,7 @@ static void for_latch(Fn *fn, For *l) {
 }
 
 static void emit_for(Fn *fn, const IrOp *op) {
+  if (cg_emit_lanes(fn, op)) return;
   const IrRegion *body = op->regions[0];
   int n = op->n_results;
   For l = {.op = op, .lo = cg_v(fn, op->args[0]), .hi = cg_v(fn, op->args[1]), .step = cg_v(fn, op->args[2])};
@@ -205,7 +212,7 @@ static void emit_build(Fn *fn, const IrOp *op) {
   for (int d = 0; d < rank; d++) dims[d] = cg_v(fn, op->args[d]);
   for (int k = 0; k < op->n_results; k++) {
     IrVal r = ir_result(op, k);
-    cg_set(fn, r, cg_alloc(fn, op, (IrElem)ir_type(fn->ir, r).elem, dims, rank));
+    cg_set(fn, r, cg_alloc(fn, op, r, dims, rank));
   }
   CgLoop loops[IR_MAX_RANK];
   for (int d = 0; d < rank; d++) {
@@ -221,7 +228,10 @@ static void emit_build(Fn *fn, const IrOp *op) {
   }
   cg_region(fn, body);
   if (fn->cg->out->debug) cg_debug_at(fn, op);
-  for (int k = 0; k < op->n_results; k++) cg_store(fn, ir_result(op, k), flat, cg_v(fn, body->yields[k]));
+  for (int k = 0; k < op->n_results; k++) {
+    IrVal r = ir_result(op, k), e = body->yields[k];
+    cg_store(fn, r, flat, cg_is_own(fn, r) ? cg_spread(fn, e) : cg_v(fn, e));
+  }
   for (int d = rank - 1; d >= 0; d--) cg_loop_end(fn, &loops[d]);
 }
 

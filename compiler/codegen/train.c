@@ -132,10 +132,10 @@ static void gather_params(Call *c) {
     c->first[i] = c->count;
     c->count = LLVMBuildAdd(fn->b, c->count, leaf_count(fn, c->op->args[i]), "");
   }
-  c->block = cg_alloc(fn, c->op, IR_F64, &c->count, 1);
+  c->block = cg_new_block(fn, c->op, IR_F64, &c->count, 1);
   for (int i = 0; i < n; i++) {
     IrVal v = c->op->args[i];
-    LLVMValueRef to = cg_element(fn, IR_F64, c->block, c->first[i]);
+    LLVMValueRef to = cg_element(fn, fn->cg->f64, c->block, c->first[i]);
     if (ir_type(fn->ir, v).rank)
       LLVMBuildMemCpy(fn->b, to, 8, cg_v(fn, v), 8, bytes(fn, leaf_count(fn, v)));
     else
@@ -148,12 +148,12 @@ static void scatter_params(Call *c) {
   Fn *fn = c->fn;
   for (int i = 0; i < c->train->n_params; i++) {
     IrVal r = ir_result(c->op, i);
-    LLVMValueRef from = cg_element(fn, IR_F64, c->block, c->first[i]);
+    LLVMValueRef from = cg_element(fn, fn->cg->f64, c->block, c->first[i]);
     if (!ir_type(fn->ir, r).rank) {
       cg_set(fn, r, LLVMBuildLoad2(fn->b, fn->cg->f64, from, ""));
       continue;
     }
-    LLVMValueRef n = leaf_count(fn, c->op->args[i]), block = cg_alloc(fn, c->op, IR_F64, &n, 1);
+    LLVMValueRef n = leaf_count(fn, c->op->args[i]), block = cg_new_block(fn, c->op, IR_F64, &n, 1);
     LLVMBuildMemCpy(fn->b, block, 64, from, 8, bytes(fn, n));
     cg_set(fn, r, block);
   }

@@ -478,7 +478,7 @@ static bool print_derivative(void *user) {
   if (!session_load(w->s, w->argv[0], NULL, 0)) return false;
   IrModule *m = lower_derivative(w, w->argv[1]);
   if (!m) return false;
-  w->s->o.disabled[OPT_jam] = true; // for the machine, not for reading
+  w->s->o.disabled[OPT_jam] = w->s->o.disabled[OPT_lanes] = true; // for the machine, not for reading
   if (!session_optimize(w->s, m)) return false;
   ir_print_source(m, &w->c->out);
   return true;

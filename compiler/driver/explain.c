@@ -433,8 +433,8 @@ static bool explain_program(void *user) {
     if (d->wrt[k]) vec_push(x.arena, &x.by, target->params[k].path);
   if (!session_differentiate(s, x.m)) return false;
   if (d) plan_all(&x, ir_func_find(x.m, d->callee), d->wrt, false, &planned);
-  s->o.disabled[OPT_jam] = true;               // the loops as they stand in the program
-  if (!session_optimize(s, x.m)) return false; // which of them went together shows then
+  s->o.disabled[OPT_jam] = s->o.disabled[OPT_lanes] = true; // the loops as they stand in the program
+  if (!session_optimize(s, x.m)) return false;              // which of them went together shows then
   for (int i = 0; i < planned.len; i++) explain_function(&x, &planned.data[i]);
   explain_memory(&x);
   if (x.functions.len && (fn->adjoint_rule || fn->tangent_rule))

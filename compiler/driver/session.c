@@ -139,6 +139,7 @@ bool session_optimize(Session *s, IrModule *m) {
                   .disabled = s->o.disabled,
                   .dump = after_pass,
                   .user = &d};
+  m->lanes = cg_lanes(&s->o.cg);
   opt_module(m, &o);
   if (d.wrong) {
     diag_add(&s->diags, DIAG_INTERNAL, LOC_NONE, "the IR is malformed after %s: %s", d.wrong_after, d.wrong);

@@ -143,6 +143,8 @@ struct IrOp {
   // FILL, BUILD, COPY, MATMUL (opt/storage.c); then there is no FREE:
   bool on_stack; // constant sizes: the array lives in the function's frame
   bool kept;     // the block is kept for the next time the operation runs, until the function ends
+  uint8_t
+      lanes; // FOR: iterations that run side by side in SIMD lanes (opt/lanes.c), which divides their number; or 0
   IrLoc loc;
   IrRegion *parent;
 };
@@ -190,6 +192,7 @@ struct IrModule {
   const Sources *sources;
   VEC(IrFunc *) funcs;
   VEC(IrChain) chains; // chains.data[0] is unused
+  int lanes;           // how many floats the machine that it is for computes at once; 0: no lanes
 };
 
 // ---- build.c: construction -----------------------------------------------------------------------------------
@@ -320,6 +323,39 @@ void ir_free_values_op(Arena *scratch, const IrFunc *f, const IrOp *op, IrVals *
 typedef VEC(IrFunc *) IrFuncs;
 void ir_call_graph(IrModule *m, Arena *scratch, IrFuncs *order);
 bool ir_op_has_effect(const IrModule *m, const IrOp *op); // itself or within its regions or its callee
+
+// ---- sums.c, lanes.c: what loops make of their carried values -----------------------------------------------------
+
+typedef struct IrSums {
+  bool *in_chain; // by value: the result of an operation of a chain whose terms may be taken in any order
+  uint8_t *
+      family; // by carried argument of a FOR: IR_ADD, IR_MIN or IR_MAX if it is nothing but such a chain, else 0
+} IrSums;
+IrSums ir_find_sums(Arena *scratch, const IrFunc *f);
+
+// How a value differs between iterations of one FOR that run side by side.
+typedef enum IrLaneKind {
+  LANE_SAME,   // one for all; an array that all share
+  LANE_LINEAR, // an int that grows by `stride` from lane to lane
+  LANE_OWN     // each lane has its own, of an array too
+} IrLaneKind;
+
+// What the loop carries on.
+typedef enum IrLaneCarried {
+  LANE_SUM,    // a scalar sum (least, greatest): one for each lane, taken together at the end
+  LANE_COPIES, // an array that is only added to: one for each lane, added up at the end
+  LANE_ROWS    // an array in which lanes touch elements of their own, or only add one after the other
+} IrLaneCarried;
+
+typedef struct IrLanes {
+  const IrOp *loop;
+  uint8_t *kind;    // by value: IrLaneKind
+  int64_t *stride;  // by value: of LANE_LINEAR
+  int *carried_by;  // by value: an array that the loop carries: 1 + which; else 0
+  uint8_t *carried; // by the loop's results: IrLaneCarried
+} IrLanes;
+// False: the iterations depend on each other, or hold what lanes cannot do.
+bool ir_lanes(Arena *scratch, const IrFunc *f, const IrSums *sums, const IrOp *loop, IrLanes *out);
 
 // ---- print.c, parse.c, verify.c -----------------------------------------------------------------------------------
 // The text form has a version line: `dp-ir 1`. Locations print as `@file:off+len` comments only on request; print ->

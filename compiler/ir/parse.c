@@ -431,10 +431,13 @@ static void parse_for(Parser *p, const Statement *s) {
   if (!p->failed && bounds.len != 3) error_at(p, DIAG_SYNTAX, s->at, "a loop has a start, an end and a step");
   parse_carried(p, s, &names, &inits);
   int64_t every = accept_word(p, "checkpoint") ? expect_int(p) : 0;
+  int64_t lanes = accept_word(p, "lanes") ? expect_int(p) : 0;
+  if (lanes < 0 || lanes > UINT8_MAX) error_at(p, DIAG_SYNTAX, s->at, "a loop has up to 255 lanes");
   if (!check_operands(p, s, &bounds, 0)) return;
   IrBuilder body;
   IrOp *op = ir_for(s->b, bounds.data[0], bounds.data[1], bounds.data[2], inits.data, inits.len, &body);
   op->attr.i = every;
+  op->lanes = (uint8_t)lanes;
   bind_args(p, &names, op->regions[0]);
   parse_region(p, &body);
 }

@@ -212,6 +212,7 @@ static void add_for(const Printer *p, const IrOp *op) {
   add_vals(p, op->args, op->n_args < 3 ? op->n_args : 3);
   if (op->n_args > 3) add_carried(p, r, 1, op->args + 3, op->n_args - 3);
   if (op->attr.i) sb_addf(p->out, " checkpoint %lld", (long long)op->attr.i);
+  if (op->lanes) sb_addf(p->out, " lanes %d", op->lanes);
 }
 
 static void add_if(const Printer *p, const IrOp *op) {

@@ -212,6 +212,8 @@ static bool check_attr(Verifier *v) {
   case IR_MATMUL:
   case IR_MATACC:
     return (op->attr.i & ~(int64_t)(IR_TRANS_A | IR_TRANS_B)) == 0 ? true : fail(v, "unknown flags");
+  case IR_FOR:
+    return !op->lanes || (op->lanes & (op->lanes - 1)) == 0 ? true : fail(v, "lanes are a power of two");
   case IR_ITOF:
   case IR_FCVT: return check_convert(v, true);
   case IR_FTOI:

@@ -206,6 +206,7 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
                                      : rebuild_build(d, b, map, op, kept, n);
   now->attr = op->attr;
   now->on_stack = op->on_stack;
+  now->lanes = op->lanes;
   map_results(b, map, op, now, kept, n);
   b->loc = around;
   return true;

@@ -75,7 +75,7 @@ static IrOp *stepped(Jam *j, IrBuilder *b, IrMap *map, const IrOp *loop, IrVal l
 
 static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   Jam *j = user;
-  if (op->kind != IR_FOR || !worth_it(j, op)) return false;
+  if (op->kind != IR_FOR || op->lanes || !worth_it(j, op)) return false;
   int n = op->n_results;
   IrVal lo = ir_mapped(map, op->args[0]), hi = ir_mapped(map, op->args[1]);
   IrVal *vals = ARENA_ARRAY(j->arena, IrVal, n);

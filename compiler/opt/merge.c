@@ -55,7 +55,7 @@ static bool same_bound(const Merge *m, IrVal a, IrVal b) {
 }
 
 static bool candidates(const Merge *m, const IrOp *a, const IrOp *b) {
-  if (a->kind != IR_FOR || b->kind != IR_FOR) return false;
+  if (a->kind != IR_FOR || b->kind != IR_FOR || a->lanes != b->lanes) return false;
   for (int k = 0; k < 3; k++)
     if (!same_bound(m, a->args[k], b->args[k])) return false;
   bool both = ir_op_has_effect(m->f->module, a) && ir_op_has_effect(m->f->module, b);
@@ -120,6 +120,7 @@ static void merge_loops(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *s
   IrOp *now = ir_for(b, ir_mapped(&m->map, first->args[0]), ir_mapped(&m->map, first->args[1]),
                      ir_mapped(&m->map, first->args[2]), vals, n, &in);
   now->attr = first->attr;
+  now->lanes = first->lanes;
   at = 0;
   for (int i = 0; i < 2; i++) {
     const IrRegion *body = loops[i]->regions[0];

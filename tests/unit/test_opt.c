@@ -60,6 +60,7 @@ static const char *print(const IrModule *m) {
 
 static IrModule *run_pass(PassFn *pass, const char *path, const char *text) {
   IrModule *m = parse(path, text);
+  m->lanes = 8;
   IrFuncs order = {0};
   ir_call_graph(m, w.arena, &order);
   for (int i = 0; i < m->funcs.len; i++) {
@@ -225,6 +226,7 @@ Test(golden, simplify_arrays) { check_golden("simplify_arrays", opt_simplify); }
 Test(golden, cse) { check_golden("cse", opt_cse); }
 Test(golden, licm) { check_golden("licm", opt_licm); }
 Test(golden, checks) { check_golden("checks", opt_checks); }
+Test(golden, lanes) { check_golden("lanes", opt_lanes); }
 Test(golden, checks_leave) { check_golden("checks_leave", opt_checks); }
 Test(golden, winner) { check_golden("winner", opt_winner); }
 Test(golden, settle) { check_golden("settle", opt_settle); }

@@ -1,11 +1,10 @@
 // Which sums may be taken in any order: a loop-carried value that the loop only ever adds to.
 //
-// In: a function. Out: fn->reassoc, set on the results of the additions (fma to it included; or min, max) of such a chain, from the carried
-// argument to the yield in its place. The chain may pass through inner loops that carry it on, through both branches of
-// an if, and through a select of the sum and the value before. With strict_fp nothing is marked.
-#include "codegen/internal.h"
-
-#include <string.h>
+// In: a function. Out: for each carried value of a FOR that is such a sum (or a least or greatest value) its family, and the
+// results of the additions (fma to it included) of the chain, from the carried argument to the yield in its place. The
+// chain may pass through inner loops that carry it on, through both branches of an if, and through a select of the sum
+// and the value before.
+#include "ir/ir.h"
 
 typedef struct Use {
   const IrOp *op; // NULL: a yield of region
@@ -16,7 +15,8 @@ typedef struct Use {
 enum { KEEP_USES = 2 };
 
 typedef struct Sums {
-  Fn *fn;
+  const IrFunc *f;
+  IrSums *out;
   Use (*uses)[KEEP_USES]; // by value: its first uses
   int *n_uses;
   IrOpKind family; // IR_ADD (with SUB, FMA), IR_MIN or IR_MAX; IR_OP_COUNT while open
@@ -114,32 +114,31 @@ static int follow(Sums *s, IrVal v, const IrRegion *r) {
   return -1;
 }
 
-static void try_carried(Sums *s, const IrRegion *body, int first_arg) {
-  const IrFunc *f = s->fn->ir;
-  for (int k = 0; k + first_arg < body->n_args; k++) {
-    IrVal v = body->args[k + first_arg];
-    IrType t = ir_type(f, v);
+static void try_carried(Sums *s, const IrRegion *body) {
+  for (int k = 0; k + 1 < body->n_args; k++) {
+    IrVal v = body->args[k + 1];
+    IrType t = ir_type(s->f, v);
     if (t.rank || !ir_is_float(t)) continue;
     s->n_chain = 0;
     s->family = IR_OP_COUNT;
-    if (follow(s, v, body) != k) continue;
-    for (int i = 0; i < s->n_chain; i++) s->fn->reassoc[s->chain[i]] = true;
+    if (follow(s, v, body) != k || !s->n_chain) continue;
+    s->out->family[v] = (uint8_t)s->family;
+    for (int i = 0; i < s->n_chain; i++) s->out->in_chain[s->chain[i]] = true;
   }
 }
 
 static IrWalk visit(void *user, IrOp *op) {
-  if (op->kind == IR_FOR) try_carried(user, op->regions[0], 1);
+  if (op->kind == IR_FOR) try_carried(user, op->regions[0]);
   return IR_WALK_CONTINUE;
 }
 
-void cg_find_sums(Fn *fn) {
-  Arena *scratch = fn->cg->arena;
-  int n = fn->ir->vals.len;
-  fn->reassoc = ARENA_ARRAY(scratch, bool, n);
-  if (fn->cg->opt->strict_fp) return;
-  Sums s = {.fn = fn};
+IrSums ir_find_sums(Arena *scratch, const IrFunc *f) {
+  int n = f->vals.len;
+  IrSums out = {ARENA_ARRAY(scratch, bool, n), ARENA_ARRAY(scratch, uint8_t, n)};
+  Sums s = {.f = f, .out = &out};
   s.uses = arena_alloc(scratch, sizeof(Use[KEEP_USES]) * (size_t)n);
   s.n_uses = ARENA_ARRAY(scratch, int, n);
-  collect(&s, fn->ir->body);
-  ir_walk(fn->ir->body, visit, &s);
+  collect(&s, f->body);
+  ir_walk(f->body, visit, &s);
+  return out;
 }
