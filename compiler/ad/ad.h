@@ -41,6 +41,7 @@ typedef enum AdOrder {
   AD_FUSED,    // reversed in the same pass: the adjoints of its results are known before it runs
   AD_FORWARD,  // iterations commute: from the first to the last
   AD_BACKWARD, // from the last iteration to the first
+  AD_TOGETHER, // value and adjoint in one descent: recursive calls are within, whose adjoints are known before them
 } AdOrder;
 
 typedef struct
@@ -59,6 +60,7 @@ typedef struct
 typedef struct AdReport {
   const IrFunc *f; // as it is differentiated; the values below are its own
   bool halves;     // split into a forward and a reverse half, since it calls itself
+  bool descent;    // calls itself, or what does; value and adjoint of those calls are computed together
   const char *refused;
   VEC(AdPart) parts;           // in the order of the program
   VEC(AdValue) there;          // values at the function's level that the reverse sweep reads
@@ -66,7 +68,8 @@ typedef struct AdReport {
   VEC(const bool *) calls_wrt; // by argument: is it active?
 } AdReport;
 
-// Plans the reverse mode of f, optimised and free of DCALLs as ad_vjp wants it, and says what was planned.
-void ad_explain(IrFunc *f, const bool *wrt, bool halves, AdReport *out);
+// Plans the reverse mode of f, optimised and free of DCALLs as ad_vjp wants it, and says what was planned. by: of the
+// function that calls f, which is then recursive. NULL: f itself is asked for.
+void ad_explain(IrFunc *f, const bool *wrt, const AdReport *by, AdReport *out);
 
 #endif

@@ -115,6 +115,7 @@ typedef struct OpPlan {
       fused; // the adjoints of its results are known before it runs: its reverse form computes everything again,
              // saves nothing, and takes the place of the forward loop or merges with it (opt/merge.c)
   bool *invariant; // by carried value: only accumulated, so its adjoint is the same in every iteration
+  bool on_the_way; // in one descent: recursive calls are within
   IrVals outer;    // primal values from outside that the reverse form reads
   IrVals targets;  // active values from outside that the reverse form contributes to
   IrVals tape;     // while emitting: the tapes of the latest forward form, in the new function
@@ -131,12 +132,15 @@ typedef struct Plan {
   const IrVal *lengths; // by value: the length of a growable array
   IrVals needed;       // where both sweeps are one function: values at its level that the reverse sweep reads
   bool threads;        // some operation threads the stacks of saved values
+  bool one_descent;    // value and adjoint of recursive calls are computed together (ad/descent.c)
   const char *refused; // why something cannot be reversed, with where
   Loc refused_at;
 } Plan;
 
 // f, lengths: as ad_with_lengths gave them. split: forward and reverse half become functions of their own (recursion).
 Plan *plan_reverse(Arena *scratch, const IrFunc *f, const IrVal *lengths, const bool *wrt, bool split);
+// The same where value and adjoint of recursive calls are computed together; refused, where that cannot be.
+Plan *plan_descent(Arena *scratch, const IrFunc *f, const IrVal *lengths, const bool *wrt);
 bool is_recursive_call(const IrFunc *f, const IrOp *op); // of a dp function without a rule of the user's
 static inline OpPlan *plan_of(const Plan *p, const IrOp *op) {
   return op->n_results ? p->ops[op->result] : NULL;
@@ -144,6 +148,22 @@ static inline OpPlan *plan_of(const Plan *p, const IrOp *op) {
 // Carried value k of a FOR is an int that every iteration changes by the same amount `step` (a constant, or a value from
 // outside): known from the iteration's number.
 bool loop_counter(const IrFunc *f, const IrRegion *body, int k, IrVal *step);
+
+// ---- descent.c: value and adjoint of recursive calls together --------------------------------------------------------
+
+// What stands behind operation `at` of a region, by value.
+typedef struct Behind {
+  bool *made_of_it; // depends on its results
+  bool *later;      // ... or on those of another such operation behind it: not there yet when it starts
+  int at;
+  int until; // what does not, up to this operation, is needed before it
+} Behind;
+Behind descent_behind(Arena *arena, const Plan *plan, const IrRegion *r, int at);
+// Fills `until`. False: the adjoints of its results are not known before it runs.
+bool descent_fits_call(Arena *arena, Plan *plan, const IrRegion *r, Behind *behind);
+// What is made of the operation's results is active, and nothing else.
+Activity descent_activity(Arena *arena, const Plan *plan, const Behind *behind);
+bool is_on_the_way(const Plan *plan, const IrOp *op); // a recursive call, or one is within
 
 // ---- check.c ------------------------------------------------------------------------------------------------------------
 // Reports every place in f where a derivative by `wrt` would be lost. `asked` is where the derivative was asked for.

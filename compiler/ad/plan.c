@@ -54,6 +54,7 @@ bool is_recursive_call(const IrFunc *f, const IrOp *op) {
 static bool has_active_result(const Planner *p, const IrOp *op);
 
 // Does the reverse form of the operation take from the stacks of saved values? A recursive call does, and all around it.
+// (Where one descent computes value and adjoint together, these are the operations on the way down.)
 static bool threads(const Planner *p, const IrOp *op) {
   if (is_recursive_call(p->f, op)) return has_active_result(p, op);
   if (op->n_results && p->on_stack[op->result]) return true;
@@ -285,6 +286,8 @@ static void needs_of_op(Planner *p, RegionNeeds *n, const IrOp *op) {
     needs_of_struct(p, n, op);
   }
 }
+
+void plan_needs_of_op(Planner *p, RegionNeeds *n, const IrOp *op) { needs_of_op(p, n, op); }
 
 static void needs_of_region(Planner *p, const IrRegion *r, RegionNeeds *n) {
   for (int i = 0; i < r->ops.len; i++) needs_of_op(p, n, r->ops.data[i]);
@@ -648,6 +651,7 @@ static bool to_stack(Planner *p, const IrOp *op) {
 // within, which then save to the stacks themselves; else what the region saves goes there; else all of both. False: it does
 // already.
 static bool resort_to_stacks(Planner *p, const OpPlan *owner, const IrRegion *r) {
+  if (p->plan->one_descent) return false;
   RegionNeeds needs = {0};
   needs_of_region(p, r, &needs);
   bool any = false;
@@ -674,6 +678,14 @@ static void plan_op(Planner *p, const IrOp *op) {
   if (op->kind == IR_FOR) plan_loop_order(p, plan);
   if (op->kind == IR_WHILE) plan->invariant = ARENA_ARRAY(p->arena, bool, op->n_results);
   plan->threads = threads(p, op);
+  if (plan->threads && p->plan->one_descent) {
+    plan->threads = false;
+    plan->on_the_way = true;
+    p->plan->ops[op->result] = plan;
+    if (!descent_fits_op(p, plan))
+      refuse(p, op, "the adjoints of a recursive call's results are not known before it");
+    return;
+  }
   if (plan->threads) plan->forward_order = false; // what was saved last is taken first
   bool commutes = op->kind == IR_BUILD || (op->kind == IR_FOR && plan->forward_order);
   plan->fused = commutes && !plan->threads && seeds_are_known(p, op);
@@ -712,6 +724,12 @@ static void plan_function(Planner *p, bool split) {
   p->again = false;
   plan_region(p, body);
   for (int i = 0; i < body->ops.len; i++) plan->threads |= threads(p, body->ops.data[i]);
+  if (plan->one_descent) {
+    plan->threads = false;
+    if (!descent_fits_region(p, body))
+      refuse(p, vec_last(&body->ops), "the adjoints of a recursive call's results are not known before it");
+    return;
+  }
   if (split) {
     plan->body = ARENA_NEW(p->arena, OpPlan);
     plan->body->regions = ARENA_NEW(p->arena, RegionPlan);
@@ -726,9 +744,11 @@ static void plan_function(Planner *p, bool split) {
   }
 }
 
-Plan *plan_reverse(Arena *scratch, const IrFunc *f, const IrVal *lengths, const bool *wrt, bool split) {
+static Plan *make_plan(Arena *scratch, const IrFunc *f, const IrVal *lengths, const bool *wrt, bool split,
+                       bool one_descent) {
   Plan *plan = ARENA_NEW(scratch, Plan);
   plan->arena = scratch;
+  plan->one_descent = one_descent;
   plan->f = f;
   plan->lengths = lengths;
   plan->act = activity_of(scratch, f, wrt);
@@ -739,4 +759,12 @@ Plan *plan_reverse(Arena *scratch, const IrFunc *f, const IrVal *lengths, const 
   do plan_function(&p, split);
   while (p.again && !plan->refused);
   return plan;
+}
+
+Plan *plan_reverse(Arena *scratch, const IrFunc *f, const IrVal *lengths, const bool *wrt, bool split) {
+  return make_plan(scratch, f, lengths, wrt, split, false);
+}
+
+Plan *plan_descent(Arena *scratch, const IrFunc *f, const IrVal *lengths, const bool *wrt) {
+  return make_plan(scratch, f, lengths, wrt, false, true);
 }

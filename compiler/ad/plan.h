@@ -29,4 +29,11 @@ double plan_op_cost(const Planner *p, const IrOp *op);
 // Of keeping the value per iteration of the owner's region r; CUT_INFINITE: impossible.
 double plan_save_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, IrVal v);
 
+// What the reverse form of the operation reads.
+void plan_needs_of_op(Planner *p, RegionNeeds *n, const IrOp *op);
+
+// descent.c: can one descent compute value and adjoint of what is within?
+bool descent_fits_op(Planner *p, OpPlan *plan); // a loop or branch around recursive calls
+bool descent_fits_region(Planner *p, const IrRegion *r);
+
 #endif

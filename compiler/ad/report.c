@@ -1,6 +1,7 @@
 // Differentiation: what the planner decided, as data. In: a function and what it is differentiated by. Out: for each loop and
 // branch how it is reversed, and for each value that the reverse sweep reads where it comes from.
 #include "ad/plan.h"
+#include "ad/reverse.h"
 
 typedef struct Reporter {
   Planner p;
@@ -88,7 +89,8 @@ static void add_part(Reporter *r, const OpPlan *plan, const IrRegion *region, co
   Arena *a = r->p.arena;
   const IrOp *op = plan->op;
   AdPart part = {.op = op, .region = region, .depth = depth, .on_stacks = plan->threads};
-  part.order = plan->fused                                           ? AD_FUSED
+  part.order = plan->on_the_way                                      ? AD_TOGETHER
+               : plan->fused                                         ? AD_FUSED
                : plan->forward_order || (op && op->kind == IR_BUILD) ? AD_FORWARD
                                                                      : AD_BACKWARD;
   part.counts = op && op->kind == IR_WHILE;
@@ -122,13 +124,15 @@ static void add_region(Reporter *r, const IrRegion *region, int depth) {
   }
 }
 
-void ad_explain(IrFunc *f, const bool *wrt, bool halves, AdReport *out) {
+void ad_explain(IrFunc *f, const bool *wrt, const AdReport *by, AdReport *out) {
   Arena *a = f->arena;
   const IrVal *lengths;
   f = ad_with_lengths(f, &lengths);
-  Plan *plan = plan_reverse(a, f, lengths, wrt, halves);
+  bool halves = by && !by->descent;
+  Plan *plan = halves ? NULL : rev_can_descend(f, lengths, wrt);
+  if (!plan) plan = plan_reverse(a, f, lengths, wrt, halves);
   Reporter r = {.p = {.arena = a, .f = f, .plan = plan}, .out = out};
-  *out = (AdReport){.f = f, .halves = halves, .refused = plan->refused};
+  *out = (AdReport){.f = f, .halves = halves, .descent = plan->one_descent, .refused = plan->refused};
   if (plan->refused) return;
   if (halves) add_part(&r, plan->body, f->body, &plan->body->regions[0], 0);
   add_region(&r, f->body, halves ? 1 : 0);

@@ -17,7 +17,7 @@ const IrVal *rev_value_dims(Reverse *rv, IrVal v) {
   return dims;
 }
 
-static IrVal zeros_like(Reverse *rv, IrBuilder *b, IrVal v) {
+IrVal rev_zeros_like(Reverse *rv, IrBuilder *b, IrVal v) {
   IrType t = ir_type(rv->f, v);
   IrVal dims[IR_MAX_RANK];
   if (t.grow) { // as long as the value itself
@@ -36,7 +36,7 @@ static IrVal zeros_like(Reverse *rv, IrBuilder *b, IrVal v) {
 }
 
 IrVal rev_adjoint_or_zero(Reverse *rv, IrBuilder *b, IrVal v) {
-  if (!rv->adj[v]) rv->adj[v] = zeros_like(rv, b, v);
+  if (!rv->adj[v]) rv->adj[v] = rev_zeros_like(rv, b, v);
   return rv->adj[v];
 }
 
@@ -188,6 +188,7 @@ static void pull_call(Reverse *rv, IrBuilder *b, const IrOp *op) {
 
 // What a threaded operation saved has to go from the stacks even if nothing came of its results.
 static bool has_reverse_form(const Reverse *rv, const IrOp *op) {
+  if (rv->plan->one_descent && is_on_the_way(rv->plan, op)) return false; // done on the way down
   const OpPlan *plan = plan_of(rv->plan, op);
   if (plan && plan->threads) return true;
   for (int k = 0; k < op->n_results; k++)
@@ -221,11 +222,12 @@ static void pull(Reverse *rv, IrBuilder *b, const IrOp *op) {
   }
 }
 
+void rev_op(Reverse *rv, IrBuilder *b, const IrOp *op) {
+  if (!has_reverse_form(rv, op)) return;
+  b->loc = op->loc;
+  pull(rv, b, op);
+}
+
 void rev_ops(Reverse *rv, IrBuilder *b, const IrRegion *r) {
-  for (int i = r->ops.len - 1; i >= 0 && !rv->broken; i--) {
-    const IrOp *op = r->ops.data[i];
-    if (!has_reverse_form(rv, op)) continue;
-    b->loc = op->loc;
-    pull(rv, b, op);
-  }
+  for (int i = r->ops.len - 1; i >= 0 && !rv->broken; i--) rev_op(rv, b, r->ops.data[i]);
 }

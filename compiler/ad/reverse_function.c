@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static Name leaf_name(IrModule *m, const char *base, const char *path) {
+Name rev_leaf_name(IrModule *m, const char *base, const char *path) {
   return intern_cstr(m->names, arena_printf(m->arena, "%s%s", path, base));
 }
 
@@ -28,7 +28,7 @@ static bool refused(const Plan *plan, Diags *diags) {
   return true;
 }
 
-static Reverse begin(IrModule *m, IrFunc *f, Plan *plan, Name name, Diags *diags) {
+Reverse rev_begin(IrModule *m, IrFunc *f, Plan *plan, Name name, Diags *diags) {
   Reverse rv = {.arena = m->arena, .f = f, .plan = plan, .diags = diags};
   rv.adj = ARENA_ARRAY(m->arena, IrVal, f->vals.len);
   rv.g = ir_func_like(f, &rv.map, m->arena);
@@ -40,7 +40,7 @@ static Reverse begin(IrModule *m, IrFunc *f, Plan *plan, Name name, Diags *diags
   return rv;
 }
 
-static bool sound(const Reverse *rv) {
+bool rev_sound(const Reverse *rv) {
   if (!rv->broken) return true;
   if (rv->diags->n_errors) return false; // told already
   Diag *d = diag_add(rv->diags, DIAG_AD_INTERNAL, rv->f->loc, "the reverse sweep of `%s` lost a value",
@@ -50,7 +50,7 @@ static bool sound(const Reverse *rv) {
 }
 
 // A parameter for the adjoint of each float result. Sizes that are not parameters come in front of it.
-static IrVal *adjoint_params(Reverse *rv) {
+IrVal *rev_adjoint_params(Reverse *rv) {
   const IrFunc *f = rv->f;
   IrModule *m = f->module;
   IrVal *bars = ARENA_ARRAY(rv->arena, IrVal, f->n_results);
@@ -58,12 +58,12 @@ static IrVal *adjoint_params(Reverse *rv) {
     if (!ir_is_float(f->results[k])) continue;
     IrVal y = f->body->yields[k], dims[IR_MAX_RANK];
     const char *path = f->result_leaves ? f->result_leaves[k].path : NULL;
-    IrLeaf leaf = {.path = leaf_name(m, "_bar", path && *path ? path : "y")};
+    IrLeaf leaf = {.path = rev_leaf_name(m, "_bar", path && *path ? path : "y")};
     for (int d = 0; d < f->results[k].rank && !f->results[k].grow; d++) {
       IrVal size = ir_dims(f, y)[d];
       dims[d] = is_param(f, size) ? ir_mapped(&rv->map, size)
                                   : ir_param(rv->g, IR_SCALAR(IR_INT), NULL,
-                                             (IrLeaf){.path = leaf_name(m, "_size", leaf.path)});
+                                             (IrLeaf){.path = rev_leaf_name(m, "_size", leaf.path)});
     }
     bars[k] = ir_param(rv->g, f->results[k], dims, leaf);
   }
@@ -89,36 +89,48 @@ static int parameter_adjoints(Reverse *rv, IrBuilder *b, const bool *wrt, IrVal 
   for (int k = 0; k < f->n_params; k++) {
     if (!wrt[k]) continue;
     vals[n] = rev_adjoint_or_zero(rv, b, f->body->args[k]);
-    leaves[n++].path = leaf_name(f->module, "_bar", f->params[k].path ? f->params[k].path : "p");
+    leaves[n++].path = rev_leaf_name(f->module, "_bar", f->params[k].path ? f->params[k].path : "p");
   }
   return n;
 }
 
 // ---- both sweeps in one function ---------------------------------------------------------------------------------------
 
+static void both_sweeps(Reverse *rv, IrBuilder *b, const IrVal *bars) {
+  const IrRegion *body = rv->f->body;
+  for (int i = 0; i < body->ops.len; i++) {
+    const OpPlan *op_plan = plan_of(rv->plan, body->ops.data[i]);
+    rev_forward_op(rv, b, body->ops.data[i], op_plan && op_plan->has_tape);
+  }
+  seed_results(rv, b, bars);
+  rev_ops(rv, b, body);
+}
+
 IrFunc *ad_vjp(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags) {
   const IrVal *lengths;
   f = ad_with_lengths(f, &lengths);
   Plan *plan = plan_reverse(m->arena, f, lengths, wrt, false);
   if (refused(plan, diags)) return NULL;
-  Reverse rv = begin(m, f, plan, unique_name(m, arena_printf(m->arena, "%s.vjp", f->name)), diags);
-  IrVal *bars = adjoint_params(&rv);
+  if (plan->threads) {
+    Plan *descent = rev_plan_descent(m, f, lengths, wrt, diags);
+    if (descent) plan = descent;
+  }
+  Reverse rv = rev_begin(m, f, plan, unique_name(m, arena_printf(m->arena, "%s.vjp", f->name)), diags);
+  IrVal *bars = rev_adjoint_params(&rv);
   IrBuilder b = ir_builder(rv.g);
   if (plan->threads) {
     rv.stack[FLOAT_STACK] = ir_empty(&b, IR_F64);
     rv.stack[INT_STACK] = ir_empty(&b, IR_INT);
   }
-  for (int i = 0; i < f->body->ops.len; i++) {
-    const OpPlan *op_plan = plan_of(plan, f->body->ops.data[i]);
-    rev_forward_op(&rv, &b, f->body->ops.data[i], op_plan && op_plan->has_tape);
-  }
-  seed_results(&rv, &b, bars);
-  rev_ops(&rv, &b, f->body);
+  if (plan->one_descent)
+    rev_descend(&rv, &b, bars);
+  else
+    both_sweeps(&rv, &b, bars);
   IrVal *vals = ARENA_ARRAY(m->arena, IrVal, f->n_results + f->n_params);
   IrLeaf *leaves = ARENA_ARRAY(m->arena, IrLeaf, f->n_results + f->n_params);
   int n = primal_results(&rv, vals, leaves);
   n += parameter_adjoints(&rv, &b, wrt, vals + n, leaves + n);
-  if (!sound(&rv)) return NULL;
+  if (!rev_sound(&rv)) return NULL;
   ir_set_results(rv.g, vals, n, leaves);
   vec_push(m->arena, &m->funcs, rv.g);
   return rv.g;
@@ -126,7 +138,7 @@ IrFunc *ad_vjp(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags) {
 
 // ---- two halves --------------------------------------------------------------------------------------------------------
 
-static Name half_name(IrModule *m, const IrFunc *f, const char *half, const bool *wrt) {
+Name rev_part_name(IrModule *m, const IrFunc *f, const char *half, const bool *wrt) {
   StrBuf sb;
   sb_init(&sb, m->arena);
   sb_addf(&sb, "%s.%s", f->name, half);
@@ -157,7 +169,7 @@ static void end_half(Reverse *rv, IrVal *vals, IrLeaf *leaves, int n) {
     leaves[n + k].path = intern_cstr(rv->f->module->names, k == FLOAT_STACK ? "saved" : "counts");
     vals[n + k] = rv->stack[k];
   }
-  if (sound(rv)) ir_set_results(rv->g, vals, n + N_STACKS, leaves);
+  if (rev_sound(rv)) ir_set_results(rv->g, vals, n + N_STACKS, leaves);
 }
 
 static void write_forward_half(Reverse *rv) {
@@ -186,28 +198,33 @@ static void write_reverse_half(Reverse *rv, const IrVal *bars, const bool *wrt) 
   end_half(rv, vals, leaves, n);
 }
 
-static bool has_halves(const IrModule *m, const IrFunc *f) {
+static bool has_parts(const IrModule *m, const IrFunc *f) {
   size_t n = strlen(f->name);
-  for (int i = 0; i < m->funcs.len; i++)
-    if (!strncmp(m->funcs.data[i]->name, f->name, n) && !strncmp(m->funcs.data[i]->name + n, ".fwd.", 5))
+  for (int i = 0; i < m->funcs.len; i++) {
+    const char *name = m->funcs.data[i]->name;
+    if (!strncmp(name, f->name, n) && (!strncmp(name + n, ".fwd.", 5) || !strncmp(name + n, ".both.", 6)))
       return true;
+  }
   return false;
 }
 
+IrFunc *rev_optimized(IrModule *m, IrFunc *f) {
+  static const OptOptions fixed = {.level = 2};
+  return has_parts(m, f) ? f : opt_function(f, &fixed);
+}
+
 bool rev_halves(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags, Halves *out) {
-  Name forward = half_name(m, f, "fwd.", wrt), reverse = half_name(m, f, "rev.", wrt);
+  Name forward = rev_part_name(m, f, "fwd.", wrt), reverse = rev_part_name(m, f, "rev.", wrt);
   *out = (Halves){ir_func_find(m, forward), ir_func_find(m, reverse)};
   if (out->forward) return true;
-  static const OptOptions fixed = {.level = 2};
-  if (!has_halves(m, f)) f = opt_function(f, &fixed);
   const IrVal *lengths;
-  f = ad_with_lengths(f, &lengths);
+  f = ad_with_lengths(rev_optimized(m, f), &lengths);
   Plan *plan = plan_reverse(m->arena, f, lengths, wrt, true);
   if (refused(plan, diags)) return false;
-  Reverse fw = begin(m, f, plan, forward, diags), rv = begin(m, f, plan, reverse, diags);
+  Reverse fw = rev_begin(m, f, plan, forward, diags), rv = rev_begin(m, f, plan, reverse, diags);
   stack_params(&fw);
   declare_half(&fw, f->results, f->n_results);
-  IrVal *bars = adjoint_params(&rv);
+  IrVal *bars = rev_adjoint_params(&rv);
   stack_params(&rv);
   IrType *types = ARENA_ARRAY(m->arena, IrType, f->n_params);
   int n = 0;

@@ -10,11 +10,11 @@ static void open_targets(Reverse *rv, IrBuilder *b, const OpPlan *plan) {
   for (int k = 0; k < plan->targets.len; k++) rev_adjoint_or_zero(rv, b, plan->targets.data[k]);
 }
 
-static void set_targets(Reverse *rv, const OpPlan *plan, const IrVal *vals) {
+void rev_set_targets(Reverse *rv, const OpPlan *plan, const IrVal *vals) {
   for (int k = 0; k < plan->targets.len; k++) rv->adj[plan->targets.data[k]] = vals[k];
 }
 
-static void read_targets(const Reverse *rv, const OpPlan *plan, IrVal *vals) {
+void rev_read_targets(const Reverse *rv, const OpPlan *plan, IrVal *vals) {
   for (int k = 0; k < plan->targets.len; k++) vals[k] = rv->adj[plan->targets.data[k]];
 }
 
@@ -55,7 +55,7 @@ static Carried open_carried(Reverse *rv, IrBuilder *b, const OpPlan *plan, int r
       c.inits[c.n++] = rev_adjoint_or_zero(rv, b, ir_result(op, k));
     }
   open_targets(rv, b, plan);
-  read_targets(rv, plan, c.inits + c.n);
+  rev_read_targets(rv, plan, c.inits + c.n);
   c.n += plan->targets.len;
   for (int k = 0; plan->threads && k < N_STACKS; k++) c.inits[c.n++] = rv->stack[k];
   return c;
@@ -73,7 +73,7 @@ static void read_stacks(const Reverse *rv, const OpPlan *plan, IrVal *end) {
 // Inside the reverse iteration, before the body's operations: whose adjoint is what.
 static void seed_body(Reverse *rv, IrBuilder *in, const OpPlan *plan, const IrRegion *body, const Carried *c,
                       const IrVal *args, const IrVal *invariant) {
-  set_targets(rv, plan, args + c->n_replayed + c->n_adjoint);
+  rev_set_targets(rv, plan, args + c->n_replayed + c->n_adjoint);
   for (int j = 0; j < c->n_adjoint; j++)
     rev_contribute(rv, in, body->yields[c->adjoint[j]], args[c->n_replayed + j]);
   for (int k = 0; k < plan->op->n_results; k++)
@@ -86,7 +86,7 @@ static void close_body(Reverse *rv, IrBuilder *in, const OpPlan *plan, const IrR
   for (int j = 0; j < c->n_replayed; j++) c->yields[n++] = rev_primal(rv, body->yields[c->replayed[j]]);
   for (int j = 0; j < c->n_adjoint; j++)
     c->yields[n++] = rev_adjoint_or_zero(rv, in, body->args[first_arg + c->adjoint[j]]);
-  read_targets(rv, plan, c->yields + n);
+  rev_read_targets(rv, plan, c->yields + n);
   read_stacks(rv, plan, c->yields + c->n);
 }
 
@@ -188,19 +188,18 @@ void rev_while(Reverse *rv, IrBuilder *b, const IrOp *op) {
 static void reverse_branch(Reverse *rv, IrBuilder *in, const OpPlan *plan, int i, const IrVal *before,
                            const IrVal *seeds, IrVal *after, int total) {
   const IrRegion *r = plan->op->regions[i];
-  set_targets(rv, plan, before);
+  rev_set_targets(rv, plan, before);
   set_stacks(rv, plan, before + total);
   rev_enter_region(rv, r);
   rev_load_and_recompute(rv, in, plan, i, NULL, 0);
   if (rv->broken) return;
   for (int k = 0; k < plan->op->n_results; k++) rev_contribute(rv, in, r->yields[k], seeds[k]);
   rev_ops(rv, in, r);
-  read_targets(rv, plan, after);
+  rev_read_targets(rv, plan, after);
   read_stacks(rv, plan, after + total);
 }
 
-// Adjoints that only one branch adds to start from zero in the other; those that none adds to are left alone.
-static int changed_targets(Reverse *rv, IrBuilder *in, const OpPlan *plan, IrVal **after, int *which) {
+int rev_changed_targets(Reverse *rv, IrBuilder *in, const OpPlan *plan, IrVal **after, int *which) {
   int n = 0;
   for (int k = 0; k < plan->targets.len; k++) {
     if (!after[0][k] && !after[1][k]) continue;
@@ -223,7 +222,7 @@ void rev_if(Reverse *rv, IrBuilder *b, const IrOp *op) {
   IrVal *after[2] = {ARENA_ARRAY(rv->arena, IrVal, total), ARENA_ARRAY(rv->arena, IrVal, total)};
   const IrVal **dims = ARENA_ARRAY(rv->arena, const IrVal *, total);
   int *which = ARENA_ARRAY(rv->arena, int, total);
-  read_targets(rv, plan, before);
+  rev_read_targets(rv, plan, before);
   read_stacks(rv, plan, before + total);
   IrVal *seeds = adjoints_of_results(rv, op);
   IrBuilder in[2];
@@ -231,7 +230,7 @@ void rev_if(Reverse *rv, IrBuilder *b, const IrOp *op) {
   for (int i = 0; i < 2 && !rv->broken; i++)
     reverse_branch(rv, &in[i], plan, i, before, seeds, after[i], total);
   if (rv->broken) return;
-  int n = changed_targets(rv, in, plan, after, which);
+  int n = rev_changed_targets(rv, in, plan, after, which);
   if (rv->broken) return;
   for (int i = 0; i < 2; i++) {
     for (int k = 0; k < n; k++) yields[k] = after[i][which[k]];
@@ -240,7 +239,7 @@ void rev_if(Reverse *rv, IrBuilder *b, const IrOp *op) {
   }
   for (int k = 0; k < n; k++) dims[k] = rev_value_dims(rv, plan->targets.data[which[k]]);
   ir_close_if(b, now, dims);
-  set_targets(rv, plan, before);
+  rev_set_targets(rv, plan, before);
   for (int k = 0; k < n; k++) rv->adj[plan->targets.data[which[k]]] = ir_result(now, k);
   for (int k = 0; k < stacks; k++) rv->stack[k] = ir_result(now, n + k);
 }
@@ -258,13 +257,13 @@ void rev_build(Reverse *rv, IrBuilder *b, const IrOp *op) {
   IrVal *seeds = adjoints_of_results(rv, op);
   IrVal *vals = ARENA_ARRAY(rv->arena, IrVal, n);
   IrVal *carried = ARENA_ARRAY(rv->arena, IrVal, n);
-  read_targets(rv, plan, vals);
+  rev_read_targets(rv, plan, vals);
   read_stacks(rv, plan, vals + n);
   AdNest nest = {.backwards = plan->threads};
   IrBuilder in = ad_nest_open(b, &nest, sizes, rank, vals, n, idx, carried);
   rev_enter_region(rv, body);
   for (int k = 0; k < rank; k++) ir_map_set(&rv->map, body->args[k], idx[k]);
-  set_targets(rv, plan, carried);
+  rev_set_targets(rv, plan, carried);
   set_stacks(rv, plan, carried + n);
   rev_load_and_recompute(rv, &in, plan, 0, idx, rank);
   if (rv->broken) return;
@@ -272,9 +271,9 @@ void rev_build(Reverse *rv, IrBuilder *b, const IrOp *op) {
     if (seeds[k]) rev_contribute(rv, &in, body->yields[k], ir_get(&in, seeds[k], idx, rank));
   rev_ops(rv, &in, body);
   if (rv->broken) return;
-  read_targets(rv, plan, vals);
+  rev_read_targets(rv, plan, vals);
   read_stacks(rv, plan, vals + n);
   ad_nest_close(&nest, vals, vals);
-  set_targets(rv, plan, vals);
+  rev_set_targets(rv, plan, vals);
   set_stacks(rv, plan, vals + n);
 }

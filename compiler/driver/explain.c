@@ -134,6 +134,13 @@ static void how_reversed(const AdPart *p, int n, ExPart *out) {
         "there, so nothing is computed twice, whatever the depth";
     return;
   }
+  if (p->order == AD_TOGETHER) {
+    out->how = "in one descent";
+    out->why =
+        "the adjoints of the recursive calls' results are known before the calls, which give value and "
+        "derivative; nothing is kept";
+    return;
+  }
   if (op->kind == IR_IF) {
     out->how = "the same side again";
     out->why = "the condition decides once more";
@@ -265,27 +272,30 @@ static const char *wrt_text(const Explain *x, const IrFunc *f, const bool *wrt) 
 
 typedef struct Planned { // a function and what was decided for it
   const bool *wrt;
+  bool called; // by a function that is differentiated, and recursive
   AdReport report;
 } Planned;
 typedef VEC(Planned) PlannedVec;
 
 // The function, and the recursive ones that it calls.
-static void plan_all(Explain *x, IrFunc *f, const bool *wrt, bool halves, PlannedVec *out) {
-  for (int i = 0; halves && i < out->len; i++)
-    if (out->data[i].report.halves && out->data[i].report.f->name == f->name) return;
-  Planned now = {.wrt = wrt};
-  ad_explain(f, wrt, halves, &now.report);
+static void plan_all(Explain *x, IrFunc *f, const bool *wrt, const AdReport *by, PlannedVec *out) {
+  for (int i = 0; by && i < out->len; i++)
+    if (out->data[i].called && out->data[i].report.f->name == f->name) return;
+  Planned now = {.wrt = wrt, .called = by != NULL};
+  ad_explain(f, wrt, by, &now.report);
   if (now.report.refused) return; // told when it was differentiated
   vec_push(x->arena, out, now);
   for (int i = 0; i < now.report.calls.len; i++) {
     IrFunc *callee = ir_func_find(x->m, now.report.calls.data[i]->attr.sym);
-    if (callee && callee->body) plan_all(x, callee, now.report.calls_wrt.data[i], true, out);
+    if (callee && callee->body) plan_all(x, callee, now.report.calls_wrt.data[i], &now.report, out);
   }
 }
 
 static void explain_function(Explain *x, const Planned *p) {
   const IrFunc *f = p->report.f;
-  ExFunction now = {.name = f->source_name ? f->source_name : f->name, .halves = p->report.halves};
+  ExFunction now = {.name = f->source_name ? f->source_name : f->name,
+                    .halves = p->report.halves,
+                    .descent = p->report.descent};
   now.by = wrt_text(x, f, p->wrt);
   now.line = place_line(x->m, (IrLoc){f->loc, 0});
   for (int i = 0; i < p->report.parts.len; i++) add_part(x, &p->report, &p->report.parts.data[i], &now);
@@ -432,7 +442,7 @@ static bool explain_program(void *user) {
   for (int k = 0; d && k < d->n_params; k++)
     if (d->wrt[k]) vec_push(x.arena, &x.by, target->params[k].path);
   if (!session_differentiate(s, x.m)) return false;
-  if (d) plan_all(&x, ir_func_find(x.m, d->callee), d->wrt, false, &planned);
+  if (d) plan_all(&x, ir_func_find(x.m, d->callee), d->wrt, NULL, &planned);
   s->o.disabled[OPT_jam] = s->o.disabled[OPT_lanes] = true; // the loops as they stand in the program
   if (!session_optimize(s, x.m)) return false;              // which of them went together shows then
   for (int i = 0; i < planned.len; i++) explain_function(&x, &planned.data[i]);

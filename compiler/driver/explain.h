@@ -43,7 +43,7 @@ typedef struct ExCount { // t12: the iterations of the loop at line 12
 typedef struct ExFunction { // the function itself, then the recursive ones it calls
   const char *name, *by;
   int line;
-  bool halves;
+  bool halves, descent;
   const char *rule; // it has one of its own
   VEC(ExPart) parts;
   ExValues there;

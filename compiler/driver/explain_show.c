@@ -90,6 +90,7 @@ static void print_function(const Explain *x, StrBuf *out, const ExFunction *f) {
   sb_addf(out, "%s, line %d: derivative by %s, in reverse mode\n", f->name, f->line,
           *f->by ? f->by : "nothing");
   if (f->halves) sb_add(out, "  in two halves, for the calls within\n");
+  if (f->descent) sb_add(out, "  value and derivative in one descent, with the calls within\n");
   if (f->rule) sb_addf(out, "  %s\n", f->rule);
   if (!f->parts.len && !f->rule)
     sb_add(out, "\n  no loops: every value is still there when the reverse sweep needs it\n");
@@ -178,9 +179,9 @@ static json_t *function_object(const Explain *x, const ExFunction *f) {
                                            text(p->text), "depth", p->depth, "reversed", p->how, "why",
                                            p->why, "values", values_array(x, &p->values)));
   }
-  return json_pack("{so si so sb so so so}", "function", text(f->name), "line", f->line, "by", text(f->by),
-                   "halves", (int)f->halves, "rule", text(f->rule), "parts", parts, "there",
-                   values_array(x, &f->there));
+  return json_pack("{so si so sb sb so so so}", "function", text(f->name), "line", f->line, "by", text(f->by),
+                   "halves", (int)f->halves, "descent", (int)f->descent, "rule", text(f->rule), "parts",
+                   parts, "there", values_array(x, &f->there));
 }
 
 static json_t *memory_array(const Explain *x, const ExMemories *list) {

@@ -413,11 +413,41 @@ static void while_loop(Writer *w, const IrOp *op) {
   line(w, "}");
 }
 
+// The value whose variable an array lives in: what changes in place keeps its name.
+static IrVal home_of(const Writer *w, IrVal v) {
+  const IrValue *val = ir_val(w->f, v);
+  const IrOp *def = val->def, *owner = val->region->owner;
+  bool by_owner = !def && owner && (owner->kind == IR_FOR || owner->kind == IR_WHILE);
+  if (by_owner && owner->kind == IR_FOR) return val->index ? home_of(w, owner->args[2 + val->index]) : v;
+  if (by_owner) return home_of(w, owner->args[val->index]);
+  if (!def) return v;
+  if (ir_op_info[def->kind].flags & IR_U) return home_of(w, def->args[0]);
+  if (def->kind == IR_FOR) return home_of(w, def->args[3 + val->index]);
+  if (def->kind == IR_WHILE) return home_of(w, def->args[val->index]);
+  if (def->kind == IR_IF) {
+    IrVal a = home_of(w, def->regions[0]->yields[val->index]);
+    return a == home_of(w, def->regions[1]->yields[val->index]) ? a : v;
+  }
+  if (def->kind == IR_CALL) {
+    const IrFunc *callee = ir_func_find(w->m, def->attr.sym);
+    int last = def->n_results;
+    for (int k = callee->n_params - 1; k >= 0; k--)
+      if (callee->params[k].moved && --last == val->index) return home_of(w, def->args[k]);
+  }
+  return v;
+}
+
 // Results that both branches leave in the same variable need nothing; others come out of the `if` as a value.
 static void branch(Writer *w, const IrOp *op) {
   const char **vars = ARENA_ARRAY(w->arena, const char *, op->n_results);
   for (int k = 0; k < op->n_results; k++) {
     IrType t = ir_type(w->f, ir_result(op, k));
+    IrVal home = home_of(w, ir_result(op, k));
+    if (t.rank && home != ir_result(op, k) && !ir_inside(ir_val(w->f, home)->region, op->regions[0]) &&
+        !ir_inside(ir_val(w->f, home)->region, op->regions[1])) {
+      rename_value(w, ir_result(op, k), home);
+      continue;
+    }
     const char *name = fresh(w, ir_val(w->f, ir_result(op, k))->name);
     if (t.grow)
       line(w, "var %s: [*]%s = []", name, elem_name((IrElem)t.elem));
@@ -443,11 +473,13 @@ static void branch(Writer *w, const IrOp *op) {
       line(w, "} else {");
     w->indent++;
     region(w, r);
-    for (int k = 0; k < op->n_results; k++) line(w, "%s = %s", vars[k], text_of(w, r->yields[k]));
+    for (int k = 0; k < op->n_results; k++)
+      if (vars[k]) line(w, "%s = %s", vars[k], text_of(w, r->yields[k]));
     w->indent--;
   }
   line(w, "}");
-  for (int k = 0; k < op->n_results; k++) set_text(w, ir_result(op, k), vars[k], PREC_ATOM);
+  for (int k = 0; k < op->n_results; k++)
+    if (vars[k]) set_text(w, ir_result(op, k), vars[k], PREC_ATOM);
 }
 
 static const char *ranges(Writer *w, const IrOp *op) {
@@ -676,12 +708,17 @@ static void region(Writer *w, const IrRegion *r) {
 
 // ---- functions -----------------------------------------------------------------------------------------------------------
 
+static void mark_change(Writer *w, IrVal v) { w->changes[v] = w->changes[home_of(w, v)] = true; }
+
 static void mark_changes(Writer *w, const IrRegion *r) {
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
     int first = op->kind == IR_FOR ? 3 : op->kind == IR_WHILE ? 0 : -1;
-    if (ir_op_info[op->kind].flags & IR_U) w->changes[op->args[0]] = true;
-    for (int k = first; first >= 0 && k < op->n_args; k++) w->changes[op->args[k]] = true;
+    if (ir_op_info[op->kind].flags & IR_U) mark_change(w, op->args[0]);
+    for (int k = first; first >= 0 && k < op->n_args; k++) mark_change(w, op->args[k]);
+    const IrFunc *callee = op->kind == IR_CALL ? ir_func_find(w->m, op->attr.sym) : NULL;
+    for (int k = 0; callee && k < op->n_args; k++)
+      if (callee->params[k].moved) mark_change(w, op->args[k]);
     for (int k = 0; k < op->n_regions; k++) mark_changes(w, op->regions[k]);
   }
 }

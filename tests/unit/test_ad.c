@@ -426,7 +426,41 @@ Test(programs, whiles) { judge_file("whiles.ir", 4); }
 Test(programs, branches) { judge_file("branches.ir", 3); }
 Test(programs, calls) { judge_file("calls.ir", 2); }
 Test(programs, recursion) { judge_file("recursion.ir", 3); }
+Test(programs, descent) { judge_file("descent.ir", 4); }
 Test(programs, effects) { judge_file("effects.ir", 1); }
+
+// ---- recursion in one descent ----------------------------------------------------------------------------------------------------
+
+TestSuite(descent, .init = start, .fini = stop);
+
+static bool has_part(const char *part) {
+  for (int k = 0; k < w.module->funcs.len; k++)
+    if (strstr(w.module->funcs.data[k]->name, part)) return true;
+  return false;
+}
+
+static void check_descends(const char *file, const char *name, bool descends) {
+  size_t len;
+  const char *why = NULL,
+             *text = file_read(w.arena, arena_printf(w.arena, "%s/tests/ad_ir/%s", DP_SOURCE_DIR, file), &len,
+                               &why);
+  cr_assert_not_null(text, "%s", why);
+  w.module = parse(file, text);
+  ir_call_graph(w.module, w.arena, &(IrFuncs){0});
+  IrFunc *f = ir_func_find(w.module, intern_cstr(w.names, name));
+  bool wrt[16] = {0};
+  for (int k = 0; k < f->n_params; k++) wrt[k] = ir_is_float(ir_type(f, f->body->args[k]));
+  cr_assert_not_null(ad_vjp(w.module, f, wrt, &w.diags));
+  cr_assert_eq(has_part(".both."), descends, "@%s", name);
+  cr_assert_eq(has_part(".fwd."), !descends, "@%s", name);
+}
+
+Test(descent, minor) { check_descends("descent.ir", "minor", true); }
+Test(descent, halves) { check_descends("descent.ir", "halves", true); }
+Test(descent, spread) { check_descends("descent.ir", "spread", true); }
+Test(descent, first) { check_descends("descent.ir", "first", true); }
+Test(descent, factors_of_results) { check_descends("recursion.ir", "power", false); }
+Test(descent, products_of_results) { check_descends("recursion.ir", "tree", false); }
 
 // ---- what is not repeated, what is refused -------------------------------------------------------------------------------------
 
