@@ -274,3 +274,22 @@ void dprt_gemm_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
                    int64_t ldb, bool tb, float *c, int64_t ldc, bool accumulate) {
   dprt_gemm_f32_on(MACHINE_AVX512, m, n, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate);
 }
+
+// ---- in strict arithmetic --------------------------------------------------------------------------------------
+
+#define STRICT(T_, NAME_)                                                                                    \
+  void NAME_(int64_t m, int64_t n, int64_t k, const T_ *a, int64_t lda, bool ta, const T_ *b, int64_t ldb,   \
+             bool tb, T_ *c, int64_t ldc) {                                                                  \
+    for (int64_t i = 0; i < m; i++, c += ldc) {                                                              \
+      for (int64_t j = 0; k <= 0 && j < n; j++) c[j] = 0;                                                    \
+      for (int64_t p = 0; p < k; p++) {                                                                      \
+        T_ left = ta ? a[p * lda + i] : a[i * lda + p];                                                      \
+        const T_ *right = tb ? b + p : b + p * ldb;                                                          \
+        int64_t step = tb ? ldb : 1;                                                                         \
+        for (int64_t j = 0; j < n; j++) c[j] = p ? c[j] + left * right[j * step] : left * right[j * step];   \
+      }                                                                                                      \
+    }                                                                                                        \
+  }
+
+STRICT(double, dprt_gemm_strict_f64)
+STRICT(float, dprt_gemm_strict_f32)

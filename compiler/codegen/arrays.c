@@ -319,13 +319,16 @@ static void emit_product(Fn *fn, const IrOp *op) {
     emit_small_product(fn, &p);
     return;
   }
-  bool apart = p.accumulate && cg->opt->strict_fp, onto = p.accumulate && !apart;
+  bool strict = cg->opt->strict_fp, apart = p.accumulate && strict;
   LLVMValueRef out = apart ? cg_new_block(fn, op, e, (LLVMValueRef[]){p.m, p.n}, 2) : cg_v(fn, p.c);
   LLVMValueRef ta = LLVMConstInt(cg->i1, p.ta, false), tb = LLVMConstInt(cg->i1, p.tb, false);
   LLVMValueRef args[12] = {p.m,   p.n, p.k,           cg_v(fn, p.a),
                            p.lda, ta,  cg_v(fn, p.b), p.ldb,
-                           tb,    out, p.n,           LLVMConstInt(cg->i1, onto, false)};
-  cg_call_runtime(fn, e == IR_F64 ? CG_dprt_gemm_f64 : CG_dprt_gemm_f32, args, 12);
+                           tb,    out, p.n,           LLVMConstInt(cg->i1, p.accumulate, false)};
+  if (strict)
+    cg_call_runtime(fn, e == IR_F64 ? CG_dprt_gemm_strict_f64 : CG_dprt_gemm_strict_f32, args, 11);
+  else
+    cg_call_runtime(fn, e == IR_F64 ? CG_dprt_gemm_f64 : CG_dprt_gemm_f32, args, 12);
   if (apart) add_product(fn, &p, e, out);
 }
 

@@ -98,6 +98,31 @@ Test(gemm, odd_sizes_across_every_block) {
   }
 }
 
+// Strict: products and sums rounded one by one, in the order of k.
+Test(gemm, strict_sums) {
+  double a[20], b[20], c[9];
+  for (int i = 0; i < 20; i++) a[i] = dprt_rng_uniform(1, i) - 0.5, b[i] = dprt_rng_uniform(2, i) - 0.5;
+  for (int t = 0; t < 4; t++) {
+    bool ta = t & 1, tb = t & 2;
+    int64_t lda = ta ? 2 : 5, ldb = tb ? 5 : 3;
+    dprt_gemm_strict_f64(2, 3, 5, a, lda, ta, b, ldb, tb, c, 4);
+    for (int64_t i = 0; i < 2; i++)
+      for (int64_t j = 0; j < 3; j++) {
+        volatile double sum = at(a, lda, ta, i, 0) * at(b, ldb, tb, 0, j);
+        for (int64_t p = 1; p < 5; p++) {
+          volatile double product = at(a, lda, ta, i, p) * at(b, ldb, tb, p, j);
+          sum += product;
+        }
+        cr_assert_eq(c[i * 4 + j], sum);
+      }
+  }
+  float fa[4] = {1, 2, 3, 4}, fc[4] = {7, 7, 7, 7};
+  dprt_gemm_strict_f32(2, 2, 2, fa, 2, false, fa, 2, true, fc, 2);
+  cr_assert(fc[0] == 5 && fc[1] == 11 && fc[2] == 11 && fc[3] == 25);
+  dprt_gemm_strict_f32(2, 2, 0, fa, 0, false, fa, 2, false, fc, 2);
+  cr_assert(fc[0] == 0 && fc[3] == 0);
+}
+
 Test(gemm, empty_products) {
   double a[4] = {1, 2, 3, 4}, c[4] = {5, 6, 7, 8};
   dprt_gemm_f64(2, 2, 0, a, 0, false, a, 2, false, c, 2, true);

@@ -174,7 +174,12 @@ DPRT_API void dprt_gemm_f64(int64_t m, int64_t n, int64_t k, const double *a, in
                             const double *b, int64_t ldb, bool tb, double *c, int64_t ldc, bool accumulate);
 DPRT_API void dprt_gemm_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool ta,
                             const float *b, int64_t ldb, bool tb, float *c, int64_t ldc, bool accumulate);
-// The same with at most these instructions: 0 any machine's, 1 AVX2 with FMA, 2 AVX-512. For tests.
+// As --strict-fp wants it: each element is summed from the first product to the last, each product and each sum rounded.
+DPRT_API void dprt_gemm_strict_f64(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, bool ta,
+                                   const double *b, int64_t ldb, bool tb, double *c, int64_t ldc);
+DPRT_API void dprt_gemm_strict_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool ta,
+                                   const float *b, int64_t ldb, bool tb, float *c, int64_t ldc);
+// dprt_gemm_f64 and _f32 with at most these instructions: 0 any machine's, 1 AVX2 with FMA, 2 AVX-512. For tests.
 DPRT_API void dprt_gemm_f64_on(int32_t level, int64_t m, int64_t n, int64_t k, const double *a, int64_t lda,
                                bool ta, const double *b, int64_t ldb, bool tb, double *c, int64_t ldc,
                                bool accumulate);
