@@ -5,19 +5,47 @@
 //
 // The function under test is always
 //     fn f(x: f64, y: f64, v: [n]f64, u: [n]f64, m: [n, n]f64, p: P, idx: [n]int, k: int) -> f64
-// with `struct P { a: f64, w: [3]f64 }`; it expects n >= 2, 0 <= idx[i] < n and a small k >= 0.
+// with `struct P { a: f64, w: [3]f64 }`; it expects n >= 3, 0 <= idx[i] < n and a small k >= 0. Its own functions are random
+// too; a few others are the same for all programs.
 #ifndef DP_PROGRAM_TEXT_H
 #define DP_PROGRAM_TEXT_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#define PROGRAM_FEATURES(X)                                                                                  \
+  X(NESTED_LOOPS, "nested loops")                                                                            \
+  X(BRANCHES, "branches")                                                                                    \
+  X(WHILE, "while")                                                                                          \
+  X(RECURSION, "recursion")                                                                                  \
+  X(UPDATES, "element updates")                                                                              \
+  X(STRUCTS, "structs")                                                                                      \
+  X(SLICES, "slices")                                                                                        \
+  X(CALLS, "calls")
+
+enum {
+#define FEATURE_BIT(name, text) FEATURE_BIT_##name,
+  PROGRAM_FEATURES(FEATURE_BIT) N_FEATURES
+#undef FEATURE_BIT
+};
+
+typedef enum ProgramFeature {
+#define FEATURE(name, text) FEATURE_##name = 1 << FEATURE_BIT_##name,
+  PROGRAM_FEATURES(FEATURE)
+#undef FEATURE
+} ProgramFeature;
+
 typedef struct ProgramText {
-  char *text; // malloc
+  char *text; // malloc; NULL when out of memory
   size_t len;
+  unsigned features; // ProgramFeature
 } ProgramText;
 
-ProgramText program_text(const uint8_t *bytes, size_t n); // text is NULL when out of memory
+ProgramText program_text(const uint8_t *bytes, size_t n);
+// Several programs in one file: what all of them share, and one program, all of whose functions end in _<number>.
+const char *program_shared(void);
+ProgramText program_piece(const uint8_t *bytes, size_t n, int number);
+
 void program_bytes(uint64_t seed, uint8_t *out, size_t n);
 
 #endif
