@@ -64,7 +64,7 @@ static IrWalk visit(void *user, IrOp *op) {
 }
 
 // A node whose first operand is itself, which is what makes it one of its kind, in inlined copies as well.
-static LLVMMetadataRef unique_node(Cg *cg, LLVMMetadataRef domain) {
+LLVMMetadataRef cg_unique_node(Cg *cg, LLVMMetadataRef domain) {
   LLVMMetadataRef self = LLVMTemporaryMDNode(cg->ctx, NULL, 0);
   LLVMMetadataRef ops[2] = {self, domain};
   LLVMMetadataRef node = LLVMMDNodeInContext2(cg->ctx, ops, domain ? 2 : 1);
@@ -78,10 +78,10 @@ static void make_scopes(Fn *fn) {
   int n = fn->n_buffers;
   fn->scope = ARENA_ARRAY(scratch, LLVMValueRef, n);
   fn->noalias = ARENA_ARRAY(scratch, LLVMValueRef, n);
-  LLVMMetadataRef domain = unique_node(cg, NULL);
+  LLVMMetadataRef domain = cg_unique_node(cg, NULL);
   LLVMMetadataRef *scopes = ARENA_ARRAY(scratch, LLVMMetadataRef, n),
                   *others = ARENA_ARRAY(scratch, LLVMMetadataRef, n);
-  for (int i = 0; i < n; i++) scopes[i] = unique_node(cg, domain);
+  for (int i = 0; i < n; i++) scopes[i] = cg_unique_node(cg, domain);
   for (int i = 0; i < n; i++) {
     unsigned k = 0;
     for (int j = 0; j < n; j++)

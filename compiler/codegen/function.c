@@ -20,7 +20,7 @@ static bool op_can_fail(const Cg *cg, const IrOp *op) {
   case IR_COPY: return !op->on_stack;
   case IR_BUILD: return !op->on_stack && op->n_results > 0;
   case IR_MATACC: return cg->opt->strict_fp; // the product on its own needs memory
-  case IR_FOR: return op->lanes > 0;         // so do copies of accumulators
+  case IR_FOR: return op->lanes > 1;         // so do copies of accumulators
   case IR_PUSH:
   case IR_CHECK_INDEX:
   case IR_CHECK_RANGE:

@@ -89,7 +89,7 @@ typedef struct Cg {
   CgMap variants;   // scalar kernel -> its vector variants, as the attribute's text
   CgMap inlined;    // (callee, file) -> subprogram
 
-  unsigned md_prof, md_scope, md_noalias, md_range;
+  unsigned md_prof, md_scope, md_noalias, md_range, md_loop;
   LLVMMetadataRef *di_files; // by file index
   LLVMMetadataRef di_unit;
 } Cg;
@@ -106,6 +106,7 @@ typedef struct Fn {
   LLVMValueRef fail_phi;
   IrSums sums;          // which may be taken in any order, unless strict_fp
   const IrLanes *lanes; // inside a loop that runs in lanes
+  bool few;             // inside a loop of a few iterations
   int *buffer;          // by IrVal: which buffer an array lives in; -1: no array (alias.c)
   int n_buffers;
   LLVMValueRef *scope, *noalias; // by buffer: metadata
@@ -163,7 +164,8 @@ void cg_keep_kernels(Cg *cg);                                    // once, at the
 
 // ---- alias.c: what is known of a function before it is emitted ----------------------------------------------------
 void cg_find_buffers(Fn *fn);
-void cg_mark_access(Fn *fn, LLVMValueRef access, IrVal array); // a load or store of this array
+LLVMMetadataRef cg_unique_node(Cg *cg, LLVMMetadataRef second); // metadata whose first operand is itself
+void cg_mark_access(Fn *fn, LLVMValueRef access, IrVal array);  // a load or store of this array
 
 // ---- arrays.c, regions.c ------------------------------------------------------------------------------------------
 void cg_emit_array(Fn *fn, const IrOp *op);
@@ -195,6 +197,8 @@ LLVMTypeRef cg_element_type(const Fn *fn, IrVal array);                  // in m
 LLVMValueRef cg_spread(Fn *fn, IrVal v);                                 // the vector of what each lane has
 LLVMValueRef cg_spread_before(Fn *fn, IrVal v, LLVMBasicBlockRef block); // at the end of the block
 LLVMValueRef cg_splat(Fn *fn, LLVMValueRef x);
+LLVMValueRef cg_slice(Fn *fn, LLVMValueRef v, unsigned first, unsigned n); // n of a vector's lanes
+LLVMValueRef cg_join(Fn *fn, LLVMValueRef *parts, unsigned n); // vectors of one width; n: a power of two
 
 // ---- errors.c: checks, sites, failure --------------------------------------------------------------------------
 void cg_emit_check(Fn *fn, const IrOp *op);

@@ -17,7 +17,13 @@ static int64_t stride_of(const Fn *fn, IrVal v) {
   return inside && fn->lanes->kind[v] == LANE_LINEAR ? fn->lanes->stride[v] : 0;
 }
 
-unsigned cg_lanes_of(const Fn *fn, IrVal v) { return cg_is_own(fn, v) ? fn->lanes->loop->lanes : 1; }
+// An accumulator has a copy for as many lanes as one register holds; what further registers would add is added up first.
+unsigned cg_lanes_of(const Fn *fn, IrVal v) {
+  if (!cg_is_own(fn, v)) return 1;
+  unsigned n = fn->lanes->loop->lanes, most = (unsigned)fn->cg->ir->lanes;
+  int of = fn->lanes->carried_by[v];
+  return of && fn->lanes->carried[of - 1] == LANE_COPIES && n > most ? most : n;
+}
 
 static LLVMTypeRef widened(const Fn *fn, LLVMTypeRef scalar) {
   return LLVMVectorType(scalar, fn->lanes->loop->lanes);
@@ -30,7 +36,7 @@ LLVMTypeRef cg_value_type(const Fn *fn, IrVal v) {
 
 LLVMTypeRef cg_element_type(const Fn *fn, IrVal array) {
   LLVMTypeRef t = cg_memory_type(fn->cg, (IrElem)ir_type(fn->ir, array).elem);
-  return cg_is_own(fn, array) ? widened(fn, t) : t;
+  return cg_is_own(fn, array) ? LLVMVectorType(t, cg_lanes_of(fn, array)) : t;
 }
 
 static LLVMValueRef splat(Fn *fn, LLVMBuilderRef b, LLVMValueRef x) {
@@ -68,6 +74,26 @@ LLVMValueRef cg_spread_before(Fn *fn, IrVal v, LLVMBasicBlockRef block) {
   LLVMValueRef spread = spread_at(fn, b, v);
   LLVMDisposeBuilder(b);
   return spread;
+}
+
+// ---- parts of vectors --------------------------------------------------------------------------------------------------
+
+LLVMValueRef cg_slice(Fn *fn, LLVMValueRef v, unsigned first, unsigned n) {
+  LLVMValueRef mask[UINT8_MAX];
+  for (unsigned l = 0; l < n; l++) mask[l] = cg_i32(fn->cg, (int32_t)(first + l));
+  return LLVMBuildShuffleVector(fn->b, v, LLVMGetPoison(LLVMTypeOf(v)), LLVMConstVector(mask, n), "");
+}
+
+LLVMValueRef cg_join(Fn *fn, LLVMValueRef *parts, unsigned n) {
+  for (; n > 1; n /= 2) {
+    unsigned lanes = 2 * LLVMGetVectorSize(LLVMTypeOf(parts[0]));
+    LLVMValueRef mask[UINT8_MAX];
+    for (unsigned l = 0; l < lanes; l++) mask[l] = cg_i32(fn->cg, (int32_t)l);
+    for (unsigned k = 0; k < n / 2; k++)
+      parts[k] =
+          LLVMBuildShuffleVector(fn->b, parts[2 * k], parts[2 * k + 1], LLVMConstVector(mask, lanes), "");
+  }
+  return parts[0];
 }
 
 // ---- elements ----------------------------------------------------------------------------------------------------------
@@ -116,7 +142,8 @@ static LLVMValueRef lane_address(Fn *fn, const Place *p, unsigned lane) {
   if (p->vector) flat = LLVMBuildExtractElement(b, flat, l, "");
   if (p->stride) flat = LLVMBuildNSWAdd(b, flat, LLVMBuildNSWMul(b, p->stride, l, ""), "");
   unsigned n = cg_lanes_of(fn, p->array);
-  if (n > 1) flat = LLVMBuildNSWAdd(b, LLVMBuildNSWMul(b, flat, cg_int(fn->cg, n), ""), l, "");
+  if (n > 1)
+    flat = LLVMBuildNSWAdd(b, LLVMBuildNSWMul(b, flat, cg_int(fn->cg, n), ""), cg_int(fn->cg, lane % n), "");
   return cg_element(fn, cg_memory_type(fn->cg, (IrElem)ir_type(fn->ir, p->array).elem), cg_v(fn, p->array),
                     flat);
 }
@@ -185,12 +212,30 @@ static LLVMValueRef plus(Fn *fn, const Place *p, LLVMValueRef a, LLVMValueRef b)
   return f ? cg_fp(fn, LLVMBuildFAdd(fn->b, a, b, ""), true) : LLVMBuildAdd(fn->b, a, b, "");
 }
 
+// Halves come together until n are left: a fixed order.
+static LLVMValueRef take_together(Fn *fn, IrOpKind family, bool f, LLVMValueRef v, unsigned n) {
+  for (unsigned half = LLVMGetVectorSize(LLVMTypeOf(v)) / 2; half >= n; half /= 2) {
+    LLVMValueRef two[2] = {cg_slice(fn, v, 0, half), cg_slice(fn, v, half, half)};
+    if (family == IR_ADD)
+      v = f ? LLVMBuildFAdd(fn->b, two[0], two[1], "") : LLVMBuildAdd(fn->b, two[0], two[1], "");
+    else
+      v = cg_intrinsic(fn, family == IR_MIN ? "llvm.minimum" : "llvm.maximum", LLVMTypeOf(two[0]), two, 2);
+  }
+  return n > 1 ? v : LLVMBuildExtractElement(fn->b, v, cg_int(fn->cg, 0), "");
+}
+
 // Lanes that may meet in one element take turns.
 static void add_in_turn(Fn *fn, const Place *p, LLVMValueRef value) {
   for (unsigned l = 0; l < fn->lanes->loop->lanes; l++) {
     LLVMValueRef mine = LLVMBuildExtractElement(fn->b, value, cg_int(fn->cg, l), "");
     store_lane(fn, p, l, plus(fn, p, load_lane(fn, p, l), mine));
   }
+}
+
+static void add_to_own(Fn *fn, const Place *p, LLVMValueRef value) {
+  unsigned n = cg_lanes_of(fn, p->array);
+  value = take_together(fn, IR_ADD, ir_is_float(ir_type(fn->ir, p->array)), value, n);
+  cg_store(fn, p->array, p->flat, plus(fn, p, cg_load(fn, p->array, p->flat), value));
 }
 
 bool cg_emit_lane_access(Fn *fn, const IrOp *op) {
@@ -212,7 +257,7 @@ bool cg_emit_lane_access(Fn *fn, const IrOp *op) {
   else if (op->kind == IR_SET)
     store_lanes(fn, &p, value);
   else if (p.same)
-    cg_store(fn, p.array, p.flat, plus(fn, &p, cg_load(fn, p.array, p.flat), value));
+    add_to_own(fn, &p, value);
   else if (p.vector)
     add_in_turn(fn, &p, value);
   else
@@ -221,28 +266,6 @@ bool cg_emit_lane_access(Fn *fn, const IrOp *op) {
 }
 
 // ---- the loop ----------------------------------------------------------------------------------------------------------
-
-// Halves come together until one is left: a fixed order.
-static LLVMValueRef take_together(Fn *fn, IrOpKind family, IrElem e, LLVMValueRef v) {
-  Cg *cg = fn->cg;
-  bool f = e == IR_F32 || e == IR_F64;
-  for (unsigned n = fn->lanes->loop->lanes / 2; n; n /= 2) {
-    LLVMValueRef low[UINT8_MAX], high[UINT8_MAX];
-    for (unsigned l = 0; l < n; l++) {
-      low[l] = cg_i32(cg, (int32_t)l);
-      high[l] = cg_i32(cg, (int32_t)(l + n));
-    }
-    LLVMValueRef poison = LLVMGetPoison(LLVMTypeOf(v));
-    LLVMValueRef half[2] = {LLVMBuildShuffleVector(fn->b, v, poison, LLVMConstVector(low, n), ""),
-                            LLVMBuildShuffleVector(fn->b, v, poison, LLVMConstVector(high, n), "")};
-    LLVMTypeRef t = LLVMTypeOf(half[0]);
-    if (family == IR_ADD)
-      v = f ? LLVMBuildFAdd(fn->b, half[0], half[1], "") : LLVMBuildAdd(fn->b, half[0], half[1], "");
-    else
-      v = cg_intrinsic(fn, family == IR_MIN ? "llvm.minimum" : "llvm.maximum", t, half, 2);
-  }
-  return LLVMBuildExtractElement(fn->b, v, cg_int(cg, 0), "");
-}
 
 // What a lane's sum starts with: the first with what the loop was given, the others with nothing.
 static LLVMValueRef start_of_sum(Fn *fn, IrOpKind family, LLVMValueRef init) {
@@ -253,6 +276,7 @@ static LLVMValueRef start_of_sum(Fn *fn, IrOpKind family, LLVMValueRef init) {
 
 typedef struct Copies { // of one accumulator
   LLVMValueRef data, shared, count;
+  unsigned lanes;
 } Copies;
 
 static Copies make_copies(Fn *fn, const IrOp *op, int k) {
@@ -261,24 +285,27 @@ static Copies make_copies(Fn *fn, const IrOp *op, int k) {
   LLVMValueRef dims[IR_MAX_RANK + 1];
   int rank = ir_type(fn->ir, init).rank;
   for (int d = 0; d < rank; d++) dims[d] = cg_v(fn, ir_dims(fn->ir, init)[d]);
-  Copies c = {.shared = cg_v(fn, init), .count = cg_count(fn, dims, rank)};
-  LLVMValueRef room[2] = {c.count, cg_int(fn->cg, op->lanes)};
+  Copies c = {.shared = cg_v(fn, init),
+              .count = cg_count(fn, dims, rank),
+              .lanes = cg_lanes_of(fn, op->regions[0]->args[1 + k])};
+  LLVMValueRef room[2] = {c.count, cg_int(fn->cg, c.lanes)};
   c.data = cg_new_block(fn, op, e, room, 2);
   LLVMValueRef bytes = cg_product(fn, cg_product(fn, c.count, room[1]), cg_int(fn->cg, ir_elem_bytes(e)));
   LLVMBuildMemSet(fn->b, c.data, LLVMConstInt(fn->cg->i8, 0, false), bytes,
-                  (unsigned)(ir_elem_bytes(e) * op->lanes));
+                  (unsigned)ir_elem_bytes(e) * c.lanes);
   return c;
 }
 
 static void add_up_copies(Fn *fn, const IrOp *op, int k, const Copies *c) {
   IrElem e = (IrElem)ir_type(fn->ir, op->args[3 + k]).elem;
   LLVMTypeRef t = cg_memory_type(fn->cg, e);
+  bool f = e == IR_F32 || e == IR_F64;
   CgLoop l;
   LLVMValueRef i = cg_loop_begin(fn, &l, c->count);
-  LLVMValueRef all = LLVMBuildLoad2(fn->b, widened(fn, t), cg_element(fn, widened(fn, t), c->data, i), "");
-  LLVMValueRef sum = take_together(fn, IR_ADD, e, all), at = cg_element(fn, t, c->shared, i);
+  LLVMTypeRef wide = LLVMVectorType(t, c->lanes);
+  LLVMValueRef all = LLVMBuildLoad2(fn->b, wide, cg_element(fn, wide, c->data, i), "");
+  LLVMValueRef sum = take_together(fn, IR_ADD, f, all, 1), at = cg_element(fn, t, c->shared, i);
   LLVMValueRef old = LLVMBuildLoad2(fn->b, t, at, "");
-  bool f = e == IR_F32 || e == IR_F64;
   LLVMBuildStore(fn->b, f ? LLVMBuildFAdd(fn->b, old, sum, "") : LLVMBuildAdd(fn->b, old, sum, ""), at);
   cg_loop_end(fn, &l);
   cg_call_runtime(fn, CG_dprt_free, (LLVMValueRef[]){fn->ctx, c->data}, 2);
@@ -345,7 +372,7 @@ static void finish_carried(Fn *fn, LaneLoop *l, LLVMBasicBlockRef exit) {
     if (l->copies[k].data) add_up_copies(fn, op, k, &l->copies[k]);
     if (!l->sums[k]) continue;
     IrVal v = op->regions[0]->args[1 + k];
-    l->sums[k] = take_together(fn, (IrOpKind)fn->sums.family[v], (IrElem)ir_type(fn->ir, v).elem, l->sums[k]);
+    l->sums[k] = take_together(fn, (IrOpKind)fn->sums.family[v], true, l->sums[k], 1);
   }
   LLVMBuildBr(fn->b, exit);
   l->after = LLVMGetInsertBlock(fn->b);
@@ -363,7 +390,7 @@ static void finish_carried(Fn *fn, LaneLoop *l, LLVMBasicBlockRef exit) {
 
 bool cg_emit_lanes(Fn *fn, const IrOp *op) {
   Cg *cg = fn->cg;
-  if (!op->lanes) return false;
+  if (op->lanes < 2) return false;
   IrLanes lanes;
   if (fn->lanes || !ir_lanes(cg->arena, fn->ir, &fn->sums, op, &lanes)) {
     cg_bug(cg, "a loop of `%s` is marked for lanes and cannot run in them", fn->ir->name);

@@ -56,21 +56,33 @@ static char *declare_variants(Cg *cg, LLVMValueRef scalar, const char *function,
   return variants.len ? variants.data : NULL;
 }
 
-// A call of the vector function itself, for a loop that runs in lanes.
+// The widest vector function that computes at most n lanes at once; NULL: there is none.
+static const Width *widest(const Cg *cg, bool f64, unsigned n) {
+  const Width *best = NULL;
+  for (size_t i = 0; i < sizeof fused / sizeof *fused; i++)
+    if (cg->kernels >= fused[i].least && (unsigned)lanes_in(&fused[i], f64) <= n) best = &fused[i];
+  return best;
+}
+
+// Calls of the vector function itself, for a loop that runs in lanes: one for each register that they fill.
 static LLVMValueRef call_wide(Fn *fn, const IrOp *op, const LLVMValueRef *args) {
   Cg *cg = fn->cg;
-  LLVMTypeRef t = LLVMTypeOf(args[0]);
-  bool f64 = LLVMGetElementType(t) == cg->f64;
-  for (size_t i = 0; i < sizeof fused / sizeof *fused; i++) {
-    unsigned lanes = (unsigned)lanes_in(&fused[i], f64);
-    if (lanes != LLVMGetVectorSize(t) || cg->kernels < fused[i].least) continue;
-    const char *name = arena_printf(cg->arena, "dpk_%s_%s", ir_op_info[op->kind].text,
-                                    f64 ? fused[i].suffix64 : fused[i].suffix32);
-    LLVMValueRef f = LLVMGetNamedFunction(cg->mod, name);
-    if (!f) f = declare(cg, name, t, op->n_args);
-    return cg_call(fn, LLVMGlobalGetValueType(f), f, args, op->n_args);
+  LLVMTypeRef whole = LLVMTypeOf(args[0]), element = LLVMGetElementType(whole);
+  unsigned lanes = LLVMGetVectorSize(whole);
+  bool f64 = element == cg->f64;
+  const Width *w = widest(cg, f64, lanes);
+  if (!w) return NULL;
+  unsigned n = (unsigned)lanes_in(w, f64);
+  const char *name =
+      arena_printf(cg->arena, "dpk_%s_%s", ir_op_info[op->kind].text, f64 ? w->suffix64 : w->suffix32);
+  LLVMValueRef f = LLVMGetNamedFunction(cg->mod, name), parts[UINT8_MAX];
+  if (!f) f = declare(cg, name, LLVMVectorType(element, n), op->n_args);
+  for (unsigned at = 0; at < lanes; at += n) {
+    LLVMValueRef of[2];
+    for (int k = 0; k < op->n_args; k++) of[k] = n < lanes ? cg_slice(fn, args[k], at, n) : args[k];
+    parts[at / n] = cg_call(fn, LLVMGlobalGetValueType(f), f, of, op->n_args);
   }
-  return NULL;
+  return cg_join(fn, parts, lanes / n);
 }
 
 LLVMValueRef cg_emit_kernel(Fn *fn, const IrOp *op, const LLVMValueRef *args) {

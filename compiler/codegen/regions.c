@@ -33,6 +33,16 @@ static void carry(Fn *fn, const IrVal *phis, const IrVal *from, int n, LLVMBasic
 
 // ---- counted loops: the plain kind that codegen itself needs -----------------------------------------------------------
 
+// What lanes leave over is not worth much of the vectoriser's time.
+static void mark_few(Fn *fn, LLVMValueRef latch) {
+  if (!fn->few) return;
+  Cg *cg = fn->cg;
+  LLVMMetadataRef off[2] = {LLVMMDStringInContext2(cg->ctx, "llvm.loop.interleave.count", 26),
+                            LLVMValueAsMetadata(cg_i32(cg, 1))};
+  LLVMMetadataRef self = cg_unique_node(cg, LLVMMDNodeInContext2(cg->ctx, off, 2));
+  LLVMSetMetadata(latch, cg->md_loop, LLVMMetadataAsValue(cg->ctx, self));
+}
+
 LLVMValueRef cg_loop_begin(Fn *fn, CgLoop *l, LLVMValueRef n) {
   Cg *cg = fn->cg;
   LLVMBasicBlockRef pre = LLVMGetInsertBlock(fn->b);
@@ -52,7 +62,7 @@ void cg_loop_end(Fn *fn, CgLoop *l) {
   LLVMValueRef next = LLVMBuildNSWAdd(fn->b, l->i, cg_int(fn->cg, 1), "");
   LLVMSetNUW(next, true);
   LLVMAddIncoming(l->i, &next, &latch, 1);
-  LLVMBuildCondBr(fn->b, LLVMBuildICmp(fn->b, LLVMIntSLT, next, l->n, ""), l->body, l->exit);
+  mark_few(fn, LLVMBuildCondBr(fn->b, LLVMBuildICmp(fn->b, LLVMIntSLT, next, l->n, ""), l->body, l->exit));
   cg_place(fn, l->exit);
 }
 
@@ -132,11 +142,13 @@ static void for_latch(Fn *fn, For *l) {
     LLVMAddIncoming(l->k, &k, &latch, 1);
     more = LLVMBuildICmp(fn->b, LLVMIntULT, k, l->count, "");
   }
-  LLVMBuildCondBr(fn->b, more, l->body, l->exit);
+  mark_few(fn, LLVMBuildCondBr(fn->b, more, l->body, l->exit));
 }
 
 static void emit_for(Fn *fn, const IrOp *op) {
   if (cg_emit_lanes(fn, op)) return;
+  bool outer = fn->few;
+  fn->few |= op->lanes == 1;
   const IrRegion *body = op->regions[0];
   int n = op->n_results;
   For l = {.op = op, .lo = cg_v(fn, op->args[0]), .hi = cg_v(fn, op->args[1]), .step = cg_v(fn, op->args[2])};
@@ -160,6 +172,7 @@ static void emit_for(Fn *fn, const IrOp *op) {
     carry(fn, &r, &op->args[3 + k], 1, l.guard);
     carry(fn, &r, &body->yields[k], 1, latch);
   }
+  fn->few = outer;
 }
 
 // ---- while, if ---------------------------------------------------------------------------------------------------------

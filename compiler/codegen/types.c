@@ -20,6 +20,7 @@ void cg_types(Cg *cg) {
   cg->md_scope = LLVMGetMDKindIDInContext(c, "alias.scope", 11);
   cg->md_noalias = LLVMGetMDKindIDInContext(c, "noalias", 7);
   cg->md_range = LLVMGetMDKindIDInContext(c, "range", 5);
+  cg->md_loop = LLVMGetMDKindIDInContext(c, "llvm.loop", 9);
 }
 
 LLVMTypeRef cg_type(const Cg *cg, IrElem e) {

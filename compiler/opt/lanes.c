@@ -10,7 +10,7 @@ static const double TYPICAL_TRIPS = 32.0, WORTH = 0.8;
 static const double SCATTERED = 1.5; // reading one element more from somewhere else, against one operation
 static const double ADDED_APART = 3.0;
 static const double SPEED_OF_INNER = 0.5; // how well LLVM does with an inner loop, against full vectors
-enum { LEAST_BLOCKS = 4, MOST_COPIED = 1 << 18 };
+enum { MOST_COPIED = 1 << 20, MOST_REGISTERS = 4, LIVE_VECTORS = 48 };
 
 typedef struct Choice {
   const IrFunc *f;
@@ -20,7 +20,7 @@ typedef struct Choice {
   IrLanes lanes;
   IrVals rows; // arrays whose rows are turned
   IrVals turned;
-  int width;
+  int register_lanes, width; // of one vector register; of the chosen loop
 } Choice;
 
 // ---- rows that are read again ------------------------------------------------------------------------------------------
@@ -136,9 +136,27 @@ static void add_region(const Choice *c, const IrRegion *r, double times, double 
   }
 }
 
+// Several registers for each value hide latencies, and what all lanes share, accumulators included, is read and written
+// less often; if they are enough for the values that some region makes.
+static IrWalk count_own(void *user, IrOp *op) {
+  Choice *c = user;
+  for (int k = 0; k < op->n_regions; k++) {
+    int own = 0;
+    for (int i = 0; i < op->regions[k]->ops.len; i++) {
+      const IrOp *in = op->regions[k]->ops.data[i];
+      own += in->n_results == 1 && !ir_type(c->f, in->result).rank && is_own(c, in->result);
+    }
+    while (c->width > c->register_lanes && own * c->width > LIVE_VECTORS * c->register_lanes) c->width /= 2;
+  }
+  return IR_WALK_CONTINUE;
+}
+
 static bool choose(Choice *c, const IrOp *op) {
   if (op->kind != IR_FOR || op->lanes || !ir_lanes(c->arena, c->f, c->sums, op, &c->lanes)) return false;
   c->loop = op;
+  c->width = c->register_lanes * MOST_REGISTERS;
+  count_own(c, (IrOp *)op);
+  ir_walk(op->regions[0], count_own, c);
   c->rows.len = c->turned.len = 0;
   ir_walk(op->regions[0], note_row, c);
   Cost cost = {0};
@@ -148,8 +166,7 @@ static bool choose(Choice *c, const IrOp *op) {
 
 // ---- rebuilding --------------------------------------------------------------------------------------------------------
 
-// Where the lanes end: at a whole number of blocks, if there are enough of them to pay for the copies that accumulators
-// need, and if these do not grow out of the caches.
+// Where the lanes end: at a whole number of blocks, unless the copies that accumulators need grow far out of the caches.
 static IrVal end_of_blocks(const Choice *c, IrBuilder *b, const IrMap *map) {
   const IrOp *loop = c->loop;
   IrVal lo = ir_mapped(map, loop->args[0]), hi = ir_mapped(map, loop->args[1]);
@@ -162,9 +179,9 @@ static IrVal end_of_blocks(const Choice *c, IrBuilder *b, const IrMap *map) {
       n = ir_op2(b, IR_MUL, n, ir_dims(b->func, array)[d]);
     copied = copied ? ir_op2(b, IR_ADD, copied, n) : n;
   }
-  IrVal enough = ir_op2(b, IR_LE, ir_const_int(b, (int64_t)LEAST_BLOCKS * c->width), whole);
-  if (copied) enough = ir_op2(b, IR_AND, enough, ir_op2(b, IR_LE, copied, ir_const_int(b, MOST_COPIED)));
-  return ir_op3(b, IR_SELECT, enough, ir_op2(b, IR_ADD, lo, whole), lo);
+  IrVal some = ir_op2(b, IR_LT, lo, hi);
+  if (copied) some = ir_op2(b, IR_AND, some, ir_op2(b, IR_LE, copied, ir_const_int(b, MOST_COPIED)));
+  return ir_op3(b, IR_SELECT, some, ir_op2(b, IR_ADD, lo, whole), lo);
 }
 
 static IrVal turn(IrBuilder *b, IrVal array, IrVal index) {
@@ -196,7 +213,7 @@ static IrOp *part(Choice *c, IrBuilder *b, IrMap *map, IrVal lo, IrVal hi, const
   IrBuilder in;
   IrOp *now = ir_for(b, lo, hi, ir_mapped(map, loop->args[2]), inits, n, &in);
   for (int k = 0; k <= n; k++) ir_map_set(map, body->args[k], in.region->args[k]);
-  now->lanes = (uint8_t)(lanes ? c->width : 0);
+  now->lanes = (uint8_t)(lanes ? c->width : 1);
   for (int k = 0; lanes && k < c->rows.len; k++)
     vec_push(c->arena, &c->turned, turn(&in, ir_mapped(map, c->rows.data[k]), in.region->args[0]));
   IrVal *yields = ARENA_ARRAY(c->arena, IrVal, n);
@@ -223,7 +240,7 @@ IrFunc *opt_lanes(IrFunc *f) {
   Arena *scratch = f->body && f->module->lanes > 1 ? arena_new(0) : NULL;
   if (!scratch) return f;
   IrSums sums = ir_find_sums(scratch, f);
-  Choice c = {.f = f, .arena = scratch, .sums = &sums, .width = f->module->lanes};
+  Choice c = {.f = f, .arena = scratch, .sums = &sums, .register_lanes = f->module->lanes};
   f = ir_rewrite_func(f, rewrite, &c);
   arena_free(scratch);
   return f;

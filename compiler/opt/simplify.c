@@ -217,7 +217,46 @@ static int few_trips(const IrFunc *f, const IrVal *bounds) {
   return n < 2 ? (int)n : 2;
 }
 
+static bool only_checks(const IrRegion *r) {
+  for (int i = 0; i < r->ops.len; i++) {
+    const IrOp *op = r->ops.data[i];
+    bool check = op->kind == IR_CHECK_INDEX || op->kind == IR_CHECK_RANGE || op->kind == IR_CHECK_SIZE ||
+                 op->kind == IR_CHECK_DIV;
+    if (!check && !(ir_op_info[op->kind].flags & (IR_P | IR_D))) return false;
+    for (int k = 0; k < op->n_regions; k++)
+      if (!only_checks(op->regions[k])) return false;
+  }
+  return true;
+}
+
+// A loop without results that checks the same in every iteration checks it once.
+static bool simplify_repeated(Simplify *s, IrBuilder *b, IrMap *map, const IrOp *op) {
+  const IrRegion *body = op->regions[0];
+  int64_t step = 1;
+  if (op->n_results || !only_checks(body)) return false;
+  for (int k = 0; k < body->n_args; k++)
+    if (s->uses[body->args[k]]) return false;
+  const IrVal *args = mapped(b, map, op->args, op->n_args);
+  if (op->kind == IR_FOR && (!ir_is_const_int(b->func, args[2], &step) || !step)) return false;
+  IrVal runs;
+  if (op->kind == IR_FOR) {
+    runs = step > 0 ? ir_op2(b, IR_LT, args[0], args[1]) : ir_op2(b, IR_LT, args[1], args[0]);
+  } else {
+    IrVal zero = ir_const_int(b, 0);
+    runs = ir_op2(b, IR_LT, zero, args[0]);
+    for (int k = 1; k < op->n_args; k++) runs = ir_op2(b, IR_AND, runs, ir_op2(b, IR_LT, zero, args[k]));
+  }
+  IrBuilder then, els;
+  IrOp *once = ir_if(b, runs, &then, &els);
+  ir_rewrite_ops(&then, map, body, NULL, rewrite, s);
+  ir_yield(&then, NULL, 0);
+  ir_yield(&els, NULL, 0);
+  ir_close_if(b, once, NULL);
+  return s->changed = true;
+}
+
 static bool simplify_for(Simplify *s, IrBuilder *b, IrMap *map, const IrOp *op) {
+  if (simplify_repeated(s, b, map, op)) return true;
   const IrVal *args = mapped(b, map, op->args, op->n_args);
   const IrRegion *body = op->regions[0];
   int trips = few_trips(b->func, args);
@@ -258,6 +297,7 @@ static bool simplify_while(Simplify *s, IrBuilder *b, IrMap *map, const IrOp *op
 
 // An array whose elements do not depend on where they stand is filled.
 static bool simplify_build(Simplify *s, IrBuilder *b, IrMap *map, const IrOp *op) {
+  if (simplify_repeated(s, b, map, op)) return true;
   IrBuilder in[2];
   IrOp *now = ir_open_like(b, map, op, in);
   ir_rewrite_ops(&in[0], map, op->regions[0], NULL, rewrite, s);
