@@ -1,6 +1,6 @@
 // Derivatives as functions. In: an instance of a derivative of a function value; out: its body, around DCALL operations on
 // the instance of the target. Ints and bools within what is differentiated by have the derivative zero.
-#include "lower/internal.h"
+#include "lower/derivs.h"
 
 #include <string.h>
 
@@ -126,18 +126,7 @@ void deriv_callable(Lower *l, const Fn *fn, Callable *c) {
 
 // ---- the target ------------------------------------------------------------------------------------------------------------
 
-typedef struct Target {
-  const Fn *fn; // the derivative
-  Inst *inst;   // of what is differentiated
-  CallArgs args;
-  bool *mask; // by IR parameter of inst
-} Target;
-
-typedef struct Range { // leaves of one wrt among the IR parameters
-  int first, n;
-} Range;
-
-static bool open_target(Gen *g, Target *t, Fn *of) {
+bool deriv_open(Gen *g, Target *t, Fn *of) {
   Callable c = fn_callable(g->l, of);
   *t = (Target){.fn = g->fn};
   args_init(g, &t->args, c.n, of->name);
@@ -156,7 +145,7 @@ static bool open_target(Gen *g, Target *t, Fn *of) {
 
 static bool is_float_leaf(const Leaf *leaf) { return ir_is_float(leaf->type); }
 
-static Range wrt_range(Gen *g, const Target *t, int w) {
+Range deriv_range(Gen *g, const Target *t, int w) {
   const WrtSpec *s = &t->fn->wrt[w];
   const Type *type = t->inst->call.types[s->param];
   Range r = {t->inst->n_size_params, 0};
@@ -169,22 +158,17 @@ static Range wrt_range(Gen *g, const Target *t, int w) {
   return r;
 }
 
-static void mark_wrt(Gen *g, Target *t, int w) {
-  Range r = wrt_range(g, t, w);
+void deriv_mark(Gen *g, Target *t, int w) {
+  Range r = deriv_range(g, t, w);
   for (int k = 0; k < r.n; k++)
     t->mask[r.first + k] = ir_is_float(ir_type(g->f, t->args.ir.data[r.first + k]));
 }
 
 static void mark_all(Gen *g, Target *t) {
-  for (int w = 0; w < t->fn->n_wrt; w++) mark_wrt(g, t, w);
+  for (int w = 0; w < t->fn->n_wrt; w++) deriv_mark(g, t, w);
 }
 
-typedef struct Dcall {
-  IrOp *op;
-  int first; // of the derivative results
-} Dcall;
-
-static Dcall dcall(Gen *g, const Target *t, IrDerivKind kind, const IrVals *seeds) {
+Dcall deriv_call(Gen *g, const Target *t, IrDerivKind kind, const IrVals *seeds) {
   CallShape s;
   IrVals args = {0};
   call_shape(g, t->inst, &t->args, &s);
@@ -206,13 +190,13 @@ static Dcall dcall(Gen *g, const Target *t, IrDerivKind kind, const IrVals *seed
 
 IrOp *vjp_emit(Gen *g, DerivOf *of, const IrVals *seeds, int *first) {
   Target t = {.inst = of->inst, .args = of->args, .mask = of->mask};
-  Dcall d = dcall(g, &t, IR_VJP, seeds);
+  Dcall d = deriv_call(g, &t, IR_VJP, seeds);
   *first = d.first;
   return d.op;
 }
 
 // The adjoint of IR parameter k; 0: it has none.
-static IrVal adjoint_of(const Target *t, const Dcall *d, int k) {
+IrVal deriv_adjoint(const Target *t, const Dcall *d, int k) {
   int at = d->first;
   for (int i = 0; i < k; i++) at += t->mask[i];
   return t->mask[k] ? ir_result(d->op, at) : 0;
@@ -222,7 +206,7 @@ static IrVal zero_like(Gen *g, IrVal v) { return zeros_like_value(g, value_leaf(
 
 static Value *wrt_tree(Gen *g, const Target *t, int w, IrVal (*get)(Gen *, const Target *, void *, int),
                        void *user) {
-  Range r = wrt_range(g, t, w);
+  Range r = deriv_range(g, t, w);
   IrVal *leaves = ARENA_ARRAY(g->arena, IrVal, r.n);
   for (int k = 0; k < r.n; k++) {
     leaves[k] = t->mask[r.first + k] ? get(g, t, user, r.first + k) : 0;
@@ -242,7 +226,7 @@ static Value *all_wrt(Gen *g, const Target *t, IrVal (*get)(Gen *, const Target 
 
 static IrVal get_adjoint(Gen *g, const Target *t, void *user, int k) {
   (void)g;
-  return adjoint_of(t, user, k);
+  return deriv_adjoint(t, user, k);
 }
 
 static Value *callee_result(Gen *g, const Target *t, IrOp *op) { return call_result(g, t->inst, op); }
@@ -261,7 +245,7 @@ static IrElem result_elem(const Target *t) {
 }
 
 // A tangent for each marked parameter: zeros, but one at idx of parameter k.
-static void one_hot(Gen *g, const Target *t, int k, const IrVal *idx, IrVals *seeds) {
+void deriv_one_hot(Gen *g, const Target *t, int k, const IrVal *idx, IrVals *seeds) {
   for (int i = 0; i < t->inst->func->n_params; i++) {
     if (!t->mask[i]) continue;
     IrVal arg = t->args.ir.data[i], v = zero_like(g, arg);
@@ -277,8 +261,8 @@ static IrVal forward_element(Gen *g, Target *t, int k, const IrVal *idx) {
   IrVals seeds = {0};
   t->mask = ARENA_ARRAY(g->arena, bool, t->inst->func->n_params);
   t->mask[k] = true;
-  one_hot(g, t, k, idx, &seeds);
-  Dcall d = dcall(g, t, IR_JVP, &seeds);
+  deriv_one_hot(g, t, k, idx, &seeds);
+  Dcall d = deriv_call(g, t, IR_JVP, &seeds);
   t->mask = all;
   return ir_result(d.op, d.first);
 }
@@ -303,7 +287,7 @@ static IrVal get_forward(Gen *g, const Target *t, void *user, int k) {
 static Value *gradient(Gen *g, bool with_value) {
   Target t;
   IrVals seeds = {0};
-  if (!open_target(g, &t, g->fn->target)) return value_none(g);
+  if (!deriv_open(g, &t, g->fn->target)) return value_none(g);
   mark_all(g, &t);
   if (g->fn->mode == MODE_FORWARD) {
     Value *y = with_value ? call_emit(g, t.inst, g->fn->target, &t.args, NULL) : NULL;
@@ -311,7 +295,7 @@ static Value *gradient(Gen *g, bool with_value) {
     return with_value ? pair_of(g, y, d) : d;
   }
   vec_push(g->arena, &seeds, ir_const_float(&g->b, result_elem(&t), 1.0));
-  Dcall d = dcall(g, &t, IR_VJP, &seeds);
+  Dcall d = deriv_call(g, &t, IR_VJP, &seeds);
   Value *tree = all_wrt(g, &t, get_adjoint, &d);
   return with_value ? pair_of(g, callee_result(g, &t, d.op), tree) : tree;
 }
@@ -329,7 +313,7 @@ static void float_leaves(Gen *g, Value *v, IrVals *out) {
 static void tangent_seeds(Gen *g, const Target *t, int first, IrVals *seeds) {
   IrVal *of = ARENA_ARRAY(g->arena, IrVal, t->inst->func->n_params);
   for (int w = 0; w < t->fn->n_wrt; w++) {
-    Range r = wrt_range(g, t, w);
+    Range r = deriv_range(g, t, w);
     ValueVec leaves = {0};
     value_leaves(g->params[first + w], &leaves, g->arena);
     for (int k = 0; k < r.n && k < leaves.len; k++) of[r.first + k] = leaves.data[k]->val;
@@ -353,10 +337,10 @@ static Value *tangent_tree(Gen *g, const Target *t, const Dcall *d) {
 static Value *jvp(Gen *g) {
   Target t;
   IrVals seeds = {0};
-  if (!open_target(g, &t, g->fn->target)) return value_none(g);
+  if (!deriv_open(g, &t, g->fn->target)) return value_none(g);
   mark_all(g, &t);
   tangent_seeds(g, &t, t.args.n, &seeds);
-  Dcall d = dcall(g, &t, IR_JVP, &seeds);
+  Dcall d = deriv_call(g, &t, IR_JVP, &seeds);
   return pair_of(g, callee_result(g, &t, d.op), tangent_tree(g, &t, &d));
 }
 
@@ -376,11 +360,11 @@ static void check_adjoint(Gen *g, Target *t, Value *ybar) {
 static Value *vjp(Gen *g) {
   Target t;
   IrVals seeds = {0};
-  if (!open_target(g, &t, g->fn->target)) return value_none(g);
+  if (!deriv_open(g, &t, g->fn->target)) return value_none(g);
   mark_all(g, &t);
   check_adjoint(g, &t, g->params[t.args.n]);
   float_leaves(g, g->params[t.args.n], &seeds);
-  Dcall d = dcall(g, &t, IR_VJP, &seeds);
+  Dcall d = deriv_call(g, &t, IR_VJP, &seeds);
   return pair_of(g, callee_result(g, &t, d.op), all_wrt(g, &t, get_adjoint, &d));
 }
 
@@ -388,208 +372,11 @@ static Value *hvp(Gen *g) {
   Target t;
   IrVals seeds = {0};
   Fn *grad = fn_derivative(g->l, DERIV_GRAD, MODE_REVERSE, g->fn->wrt, g->fn->n_wrt, g->fn->target);
-  if (!grad || !open_target(g, &t, grad)) return value_none(g);
+  if (!grad || !deriv_open(g, &t, grad)) return value_none(g);
   mark_all(g, &t);
   tangent_seeds(g, &t, t.args.n, &seeds);
-  Dcall d = dcall(g, &t, IR_JVP, &seeds);
+  Dcall d = deriv_call(g, &t, IR_JVP, &seeds);
   return pair_of(g, callee_result(g, &t, d.op), tangent_tree(g, &t, &d));
-}
-
-// ---- Jacobians -------------------------------------------------------------------------------------------------------------------
-
-typedef struct Jacobian {
-  Target *t;
-  Range in; // IR parameters
-  int n_out;
-  const IrVal **out_dims; // per result leaf
-  IrVal *cells;           // [result leaf][input leaf]
-  int leaf;               // the one that is seeded
-} Jacobian;
-
-static IrVal *cell(Jacobian *j, int out, int in) { return &j->cells[out * j->in.n + in]; }
-static IrType out_type(const Jacobian *j, int o) { return j->t->inst->results.data[o].type; }
-static IrVal in_arg(const Jacobian *j, int i) { return j->t->args.ir.data[j->in.first + i]; }
-
-static void init_cells(Gen *g, Jacobian *j) {
-  for (int o = 0; o < j->n_out; o++)
-    for (int i = 0; i < j->in.n; i++) {
-      IrVal dims[2 * IR_MAX_RANK], zero;
-      IrType a = out_type(j, o), b = ir_type(g->f, in_arg(j, i));
-      if (a.rank) memcpy(dims, j->out_dims[o], sizeof *dims * a.rank);
-      if (b.rank) memcpy(dims + a.rank, ir_dims(g->f, in_arg(j, i)), sizeof *dims * b.rank);
-      if (a.rank + b.rank > IR_MAX_RANK) {
-        lower_fail(g->l, g->fn->loc, "this Jacobian has %d axes; at most %d are possible", a.rank + b.rank,
-                   IR_MAX_RANK);
-        return;
-      }
-      zero = zero_of(g, (IrElem)a.elem);
-      *cell(j, o, i) = a.rank + b.rank ? ir_fill(&g->b, zero, dims, a.rank + b.rank) : zero;
-    }
-}
-
-// Reverse: one element of result leaf `leaf` at a time gives a row of every cell behind it.
-static void reverse_row(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
-  Jacobian *j = user;
-  IrVals seeds = {0};
-  for (int o = 0; o < j->n_out; o++) {
-    IrType y = out_type(j, o);
-    if (!ir_is_float(y)) continue;
-    IrVal zero = ir_const_float(&g->b, (IrElem)y.elem, 0.0);
-    IrVal one = o == j->leaf ? ir_const_float(&g->b, (IrElem)y.elem, 1.0) : zero, v = zero;
-    if (y.rank) v = ir_fill(&g->b, zero, j->out_dims[o], y.rank);
-    if (o == j->leaf) v = y.rank ? ir_set(&g->b, v, idx, y.rank, one) : one;
-    vec_push(g->arena, &seeds, v);
-  }
-  Dcall d = dcall(g, j->t, IR_VJP, &seeds);
-  for (int i = 0; i < j->in.n; i++) {
-    IrVal x = adjoint_of(j->t, &d, j->in.first + i);
-    int rank = out_type(j, j->leaf).rank;
-    if (!x) continue;
-    Value *leaf = leaf_convert(g, value_leaf(g, x), (IrElem)out_type(j, j->leaf).elem);
-    carried[i] = rank ? set_block(g, carried[i], idx, rank, leaf) : force_leaf(g, leaf, NULL);
-  }
-}
-
-typedef struct Column {
-  const IrVal *at;
-  int n_at;
-  IrVal from;
-} Column;
-
-static void set_column(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
-  const Column *c = user;
-  IrVal at[2 * IR_MAX_RANK];
-  int rank = ir_type(g->f, c->from).rank;
-  memcpy(at, idx, sizeof *at * (size_t)rank);
-  if (c->n_at) memcpy(at + rank, c->at, sizeof *at * (size_t)c->n_at);
-  carried[0] = ir_set(&g->b, carried[0], at, rank + c->n_at, ir_get(&g->b, c->from, idx, rank));
-}
-
-// Forward: one element of input leaf `leaf` at a time gives a column of every cell.
-static void forward_column(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
-  Jacobian *j = user;
-  IrVals seeds = {0};
-  Target one = *j->t;
-  one.mask = ARENA_ARRAY(g->arena, bool, one.inst->func->n_params);
-  one.mask[j->in.first + j->leaf] = true;
-  one_hot(g, &one, j->in.first + j->leaf, idx, &seeds);
-  Dcall d = dcall(g, &one, IR_JVP, &seeds);
-  int next = d.first, rank = ir_type(g->f, in_arg(j, j->leaf)).rank;
-  for (int o = 0; o < j->n_out; o++) {
-    if (!ir_is_float(out_type(j, o))) continue;
-    Column c = {idx, rank, ir_result(d.op, next++)};
-    if (ir_type(g->f, c.from).rank)
-      nest(g, ir_dims(g->f, c.from), ir_type(g->f, c.from).rank, &carried[o], 1, set_column, &c);
-    else
-      carried[o] = rank ? ir_set(&g->b, carried[o], idx, rank, c.from) : c.from;
-  }
-}
-
-static void fill_reverse(Gen *g, Jacobian *j) {
-  for (j->leaf = 0; j->leaf < j->n_out; j->leaf++) {
-    IrType y = out_type(j, j->leaf);
-    if (ir_is_float(y)) nest(g, j->out_dims[j->leaf], y.rank, cell(j, j->leaf, 0), j->in.n, reverse_row, j);
-  }
-}
-
-static void fill_forward(Gen *g, Jacobian *j) {
-  IrVal *column = ARENA_ARRAY(g->arena, IrVal, j->n_out);
-  for (j->leaf = 0; j->leaf < j->in.n; j->leaf++) {
-    IrVal x = in_arg(j, j->leaf);
-    if (!ir_is_float(ir_type(g->f, x))) continue;
-    for (int o = 0; o < j->n_out; o++) column[o] = *cell(j, o, j->leaf);
-    nest(g, ir_dims(g->f, x), ir_type(g->f, x).rank, column, j->n_out, forward_column, j);
-    for (int o = 0; o < j->n_out; o++) *cell(j, o, j->leaf) = column[o];
-  }
-}
-
-// Forward where the inputs are no more than the outputs by what the types say; else reverse.
-static bool prefers_forward(Gen *g, const Jacobian *j) {
-  if (g->fn->mode != MODE_AUTO) return g->fn->mode == MODE_FORWARD;
-  const LeafVec *outs = &j->t->inst->results;
-  LeafVec ins = {0};
-  Size *n_in = size_const(g->arena, 0), *n_out = size_const(g->arena, 0);
-  for (int i = 0; i < j->t->inst->call.n; i++)
-    for (int k = 0; k < j->t->inst->param_leaves[i].len; k++)
-      vec_push(g->arena, &ins, j->t->inst->param_leaves[i].data[k]);
-  for (int pass = 0; pass < 2; pass++) {
-    int first = pass ? 0 : j->in.first - j->t->inst->n_size_params, n = pass ? outs->len : j->in.n;
-    Size **sum = pass ? &n_out : &n_in;
-    for (int i = first; i < first + n; i++) {
-      const Leaf *leaf = pass ? &outs->data[i] : &ins.data[i];
-      Size *count = size_const(g->arena, ir_is_float(leaf->type));
-      for (int k = 0; k < leaf->type.rank; k++) count = size_mul(g->arena, count, leaf->dims[k]);
-      *sum = size_add(g->arena, *sum, count);
-    }
-  }
-  int64_t a, b;
-  if (size_compare(n_in, n_out) == SIZE_EQUAL) return true;
-  if (size_is_const(n_in, &a) && size_is_const(n_out, &b)) return a <= b;
-  return size_is_const(n_in, &a) && a == 1;
-}
-
-static Value *cells_tree(Gen *g, Jacobian *j, Type *out, Type *in, int *o, int *i) {
-  if (type_is_aggregate(out) || type_is_aggregate(in)) {
-    bool by_out = type_is_aggregate(out);
-    int n = type_part_count(by_out ? out : in), first_i = *i;
-    Value **parts = ARENA_ARRAY(g->arena, Value *, n);
-    for (int k = 0; k < n; k++) {
-      if (by_out) *i = first_i;
-      Type *part = type_part(g->arena, by_out ? out : in, k);
-      parts[k] = by_out ? cells_tree(g, j, part, in, o, i) : cells_tree(g, j, out, part, o, i);
-    }
-    return value_parts(g, parts, n);
-  }
-  Value *v = value_leaf(g, *cell(j, *o, *i));
-  ++*i;
-  if (*i == j->in.n) ++*o;
-  return v;
-}
-
-static const IrVal **result_sizes(Gen *g, Target *t) {
-  const IrVal **dims = ARENA_ARRAY(g->arena, const IrVal *, t->inst->results.len);
-  if (t->inst->n_extra) {
-    CallArgs a = {.values = t->args.values, .types = t->args.types, .ints = t->args.ints, .n = t->args.n};
-    ValueVec leaves = {0};
-    value_leaves(call_emit(g, t->inst, g->fn->target, &a, NULL), &leaves, g->arena);
-    for (int i = 0; i < leaves.len; i++) dims[i] = leaf_dims(g, leaves.data[i]);
-    return dims;
-  }
-  CallShape s;
-  call_shape(g, t->inst, &t->args, &s);
-  for (int i = 0; i < s.n; i++) dims[i] = s.dims[i];
-  return dims;
-}
-
-static Value *jacobian(Gen *g) {
-  Target t;
-  if (!open_target(g, &t, g->fn->target)) return value_none(g);
-  int n = g->fn->n_wrt;
-  Value **parts = ARENA_ARRAY(g->arena, Value *, n);
-  const IrVal **out_dims = result_sizes(g, &t);
-  for (int w = 0; w < n; w++) {
-    Jacobian j = {.t = &t, .in = wrt_range(g, &t, w), .n_out = t.inst->results.len, .out_dims = out_dims};
-    j.cells = ARENA_ARRAY(g->arena, IrVal, j.n_out * j.in.n);
-    memset(t.mask, 0, sizeof *t.mask * (size_t)t.inst->func->n_params);
-    mark_wrt(g, &t, w);
-    init_cells(g, &j);
-    if (g->l->failed) return value_none(g);
-    if (prefers_forward(g, &j))
-      fill_forward(g, &j);
-    else
-      fill_reverse(g, &j);
-    int o = 0, i = 0;
-    parts[w] = cells_tree(g, &j, t.inst->call.result, wrt_type(g->l, &t.inst->call, &t.fn->wrt[w]), &o, &i);
-  }
-  if (n == 1) return parts[0];
-  Value *by_input = value_parts(g, parts, n);
-  if (!g->fn->is_hessian) return by_input;
-  Value **rows = ARENA_ARRAY(g->arena, Value *, n);
-  for (int r = 0; r < n; r++) {
-    for (int w = 0; w < n; w++) parts[w] = by_input->parts[w]->parts[r];
-    rows[r] = value_parts(g, parts, n);
-  }
-  return value_parts(g, rows, n);
 }
 
 Value *deriv_body(Gen *g) {
@@ -598,7 +385,7 @@ Value *deriv_body(Gen *g) {
   case DERIV_VALUE_AND_GRAD: return gradient(g, true);
   case DERIV_JVP: return jvp(g);
   case DERIV_VJP: return vjp(g);
-  case DERIV_JACOBIAN: return jacobian(g);
+  case DERIV_JACOBIAN: return deriv_jacobian(g);
   case DERIV_HVP: return hvp(g);
   case DERIV_HESSIAN: break; // is a Jacobian of a gradient
   }

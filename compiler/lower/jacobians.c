@@ -1,0 +1,463 @@
+// Jacobians as functions. In: an instance of `jacobian(f)`; out: its body, loops over DCALLs.
+//
+// Forward mode gives a column for each element of the input, reverse mode a row for each element of the output. Where these
+// are few, and their number is a constant, one loop runs over all of them, however many parameters or results they belong
+// to: what does not depend on the direction is computed once, and the directions run side by side in SIMD lanes
+// (opt/lanes.c).
+#include "lower/derivs.h"
+
+#include <string.h>
+
+enum {
+  TOGETHER = 32,  // so many directions go into one loop
+  FEW_INPUTS = 64 // so many are few against a number of outputs that nobody knows yet
+};
+
+typedef struct Jacobian {
+  Target *t;
+  int *in; // IR parameters: leaves of one wrt after the other
+  int n_in, n_out;
+  const IrVal **out_dims, **in_dims; // per leaf; constants where the types say them
+  IrVal *cells;                      // [result leaf][input leaf]
+  // while one loop is being filled:
+  const int *inputs; // indices in `in`
+  int n_inputs;
+  int leaf; // the one that is seeded
+} Jacobian;
+
+static IrVal *cell(Jacobian *j, int out, int in) { return &j->cells[out * j->n_in + in]; }
+static IrType out_type(const Jacobian *j, int o) { return j->t->inst->results.data[o].type; }
+static IrVal in_arg(const Jacobian *j, int i) { return j->t->args.ir.data[j->in[i]]; }
+static IrType in_type(const Gen *g, const Jacobian *j, int i) { return ir_type(g->f, in_arg(j, i)); }
+
+static void init_cells(Gen *g, Jacobian *j) {
+  for (int o = 0; o < j->n_out; o++)
+    for (int i = 0; i < j->n_in; i++) {
+      IrVal dims[2 * IR_MAX_RANK], zero;
+      IrType a = out_type(j, o), b = in_type(g, j, i);
+      if (a.rank) memcpy(dims, j->out_dims[o], sizeof *dims * a.rank);
+      if (b.rank) memcpy(dims + a.rank, j->in_dims[i], sizeof *dims * b.rank);
+      if (a.rank + b.rank > IR_MAX_RANK) {
+        lower_fail(g->l, g->fn->loc, "this Jacobian has %d axes; at most %d are possible", a.rank + b.rank,
+                   IR_MAX_RANK);
+        return;
+      }
+      zero = zero_of(g, (IrElem)a.elem);
+      *cell(j, o, i) = a.rank + b.rank ? ir_fill(&g->b, zero, dims, a.rank + b.rank) : zero;
+    }
+}
+
+// ---- one element of one leaf at a time ---------------------------------------------------------------------------------------
+
+static void mark_inputs(Gen *g, Jacobian *j) {
+  j->t->mask = ARENA_ARRAY(g->arena, bool, j->t->inst->func->n_params);
+  for (int k = 0; k < j->n_inputs; k++)
+    j->t->mask[j->in[j->inputs[k]]] = ir_is_float(in_type(g, j, j->inputs[k]));
+}
+
+// Reverse: a row of every cell behind the element.
+static void reverse_row(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
+  Jacobian *j = user;
+  IrVals seeds = {0};
+  for (int o = 0; o < j->n_out; o++) {
+    IrType y = out_type(j, o);
+    if (!ir_is_float(y)) continue;
+    IrVal zero = ir_const_float(&g->b, (IrElem)y.elem, 0.0);
+    IrVal one = o == j->leaf ? ir_const_float(&g->b, (IrElem)y.elem, 1.0) : zero, v = zero;
+    if (y.rank) v = ir_fill(&g->b, zero, j->out_dims[o], y.rank);
+    if (o == j->leaf) v = y.rank ? ir_set(&g->b, v, idx, y.rank, one) : one;
+    vec_push(g->arena, &seeds, v);
+  }
+  Dcall d = deriv_call(g, j->t, IR_VJP, &seeds);
+  for (int k = 0; k < j->n_inputs; k++) {
+    IrVal x = deriv_adjoint(j->t, &d, j->in[j->inputs[k]]);
+    int rank = out_type(j, j->leaf).rank;
+    if (!x) continue;
+    Value *leaf = leaf_convert(g, value_leaf(g, x), (IrElem)out_type(j, j->leaf).elem);
+    carried[k] = rank ? set_block(g, carried[k], idx, rank, leaf) : force_leaf(g, leaf, NULL);
+  }
+}
+
+typedef struct Column {
+  const IrVal *at;
+  int n_at;
+  IrVal from;
+} Column;
+
+static void set_column(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
+  const Column *c = user;
+  IrVal at[2 * IR_MAX_RANK];
+  int rank = ir_type(g->f, c->from).rank;
+  memcpy(at, idx, sizeof *at * (size_t)rank);
+  if (c->n_at) memcpy(at + rank, c->at, sizeof *at * (size_t)c->n_at);
+  carried[0] = ir_set(&g->b, carried[0], at, rank + c->n_at, ir_get(&g->b, c->from, idx, rank));
+}
+
+// to[.., at] = from, for each float result
+static void set_columns(Gen *g, Jacobian *j, const Dcall *d, const IrVal *at, int rank, IrVal *to) {
+  int next = d->first;
+  for (int o = 0; o < j->n_out; o++) {
+    if (!ir_is_float(out_type(j, o))) continue;
+    Column c = {at, rank, ir_result(d->op, next++)};
+    if (ir_type(g->f, c.from).rank)
+      nest(g, ir_dims(g->f, c.from), ir_type(g->f, c.from).rank, &to[o], 1, set_column, &c);
+    else
+      to[o] = rank ? ir_set(&g->b, to[o], at, rank, c.from) : c.from;
+  }
+}
+
+// Forward: a column of every cell above the element.
+static void forward_column(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
+  Jacobian *j = user;
+  IrVals seeds = {0};
+  deriv_one_hot(g, j->t, j->in[j->leaf], idx, &seeds);
+  Dcall d = deriv_call(g, j->t, IR_JVP, &seeds);
+  set_columns(g, j, &d, idx, in_type(g, j, j->leaf).rank, carried);
+}
+
+static void rows_one_by_one(Gen *g, Jacobian *j) {
+  IrVal *rows = ARENA_ARRAY(g->arena, IrVal, j->n_inputs);
+  mark_inputs(g, j);
+  for (j->leaf = 0; j->leaf < j->n_out; j->leaf++) {
+    IrType y = out_type(j, j->leaf);
+    if (!ir_is_float(y)) continue;
+    for (int k = 0; k < j->n_inputs; k++) rows[k] = *cell(j, j->leaf, j->inputs[k]);
+    nest(g, j->out_dims[j->leaf], y.rank, rows, j->n_inputs, reverse_row, j);
+    for (int k = 0; k < j->n_inputs; k++) *cell(j, j->leaf, j->inputs[k]) = rows[k];
+  }
+}
+
+static void columns_one_by_one(Gen *g, Jacobian *j) {
+  IrVal *columns = ARENA_ARRAY(g->arena, IrVal, j->n_out);
+  const int *inputs = j->inputs;
+  int n = j->n_inputs;
+  for (int k = 0; k < n; k++) {
+    j->leaf = inputs[k];
+    j->inputs = &inputs[k];
+    j->n_inputs = 1;
+    if (!ir_is_float(in_type(g, j, j->leaf))) continue;
+    mark_inputs(g, j);
+    for (int o = 0; o < j->n_out; o++) columns[o] = *cell(j, o, j->leaf);
+    nest(g, j->in_dims[j->leaf], in_type(g, j, j->leaf).rank, columns, j->n_out, forward_column, j);
+    for (int o = 0; o < j->n_out; o++) *cell(j, o, j->leaf) = columns[o];
+  }
+}
+
+// ---- all elements of several leaves in one loop ---------------------------------------------------------------------------
+
+static IrVal flat_index(Gen *g, const IrVal *dims, const IrVal *idx, int rank, int64_t offset) {
+  IrVal at = 0;
+  for (int k = 0; k < rank; k++)
+    at = at ? ir_op2(&g->b, IR_ADD, ir_op2(&g->b, IR_MUL, at, dims[k]), idx[k]) : idx[k];
+  if (!at) return ir_const_int(&g->b, offset);
+  return offset ? ir_op2(&g->b, IR_ADD, at, ir_const_int(&g->b, offset)) : at;
+}
+
+// 1 where an element is the one in question of all, else 0.
+static IrVal is_it(Gen *g, IrType t, IrVal at, IrVal which) {
+  IrVal one = ir_const_float(&g->b, (IrElem)t.elem, 1.0), zero = ir_const_float(&g->b, (IrElem)t.elem, 0.0);
+  return ir_op3(&g->b, IR_SELECT, ir_op2(&g->b, IR_EQ, at, which), one, zero);
+}
+
+static IrVal seed_of(Gen *g, IrType t, const IrVal *dims, int64_t offset, IrVal which) {
+  if (!t.rank) return is_it(g, t, ir_const_int(&g->b, offset), which);
+  IrBuilder in, outer = g->b;
+  IrOp *op = ir_build(&outer, dims, t.rank, &in);
+  g->b = in;
+  IrVal v = is_it(g, t, flat_index(g, dims, in.region->args, t.rank, offset), which);
+  ir_yield(&g->b, &v, 1);
+  g->b = outer;
+  ir_close_build(&g->b, op);
+  return ir_result(op, 0);
+}
+
+static int64_t count_of(const Gen *g, const IrVal *dims, int rank) { // -1: not a constant, or many
+  int64_t n = 1, d;
+  for (int k = 0; k < rank; k++) {
+    if (!ir_is_const_int(g->f, dims[k], &d) || d > TOGETHER) return -1;
+    n *= d;
+  }
+  return n > TOGETHER ? -1 : n;
+}
+
+static int64_t count_inputs(const Gen *g, const Jacobian *j, int n) { // of the first n that are floats
+  int64_t sum = 0;
+  for (int k = 0; k < n && sum >= 0; k++) {
+    IrType t = in_type(g, j, j->inputs[k]);
+    int64_t c = ir_is_float(t) ? count_of(g, j->in_dims[j->inputs[k]], t.rank) : 0;
+    sum = c < 0 || sum + c > TOGETHER ? -1 : sum + c;
+  }
+  return sum;
+}
+
+static int64_t count_outputs(const Gen *g, const Jacobian *j, int n) {
+  int64_t sum = 0;
+  for (int o = 0; o < n && sum >= 0; o++) {
+    IrType t = out_type(j, o);
+    int64_t c = ir_is_float(t) ? count_of(g, j->out_dims[o], t.rank) : 0;
+    sum = c < 0 || sum + c > TOGETHER ? -1 : sum + c;
+  }
+  return sum;
+}
+
+static void all_columns(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
+  Jacobian *j = user;
+  IrVals seeds = {0};
+  for (int p = 0; p < j->t->inst->func->n_params; p++) { // seeds follow the IR parameters
+    for (int k = 0; j->t->mask[p] && k < j->n_inputs; k++)
+      if (j->in[j->inputs[k]] == p)
+        vec_push(
+            g->arena, &seeds,
+            seed_of(g, in_type(g, j, j->inputs[k]), j->in_dims[j->inputs[k]], count_inputs(g, j, k), idx[0]));
+  }
+  Dcall d = deriv_call(g, j->t, IR_JVP, &seeds);
+  set_columns(g, j, &d, idx, 1, carried);
+}
+
+static void all_rows(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
+  Jacobian *j = user;
+  IrVals seeds = {0};
+  for (int o = 0; o < j->n_out; o++)
+    if (ir_is_float(out_type(j, o)))
+      vec_push(g->arena, &seeds, seed_of(g, out_type(j, o), j->out_dims[o], count_outputs(g, j, o), idx[0]));
+  Dcall d = deriv_call(g, j->t, IR_VJP, &seeds);
+  for (int k = 0; k < j->n_inputs; k++) {
+    IrVal x = deriv_adjoint(j->t, &d, j->in[j->inputs[k]]);
+    if (x) carried[k] = set_block(g, carried[k], idx, 1, value_leaf(g, x));
+  }
+}
+
+// Part of an array: elements from `offset` on along the first or last axis become the axes `dims`.
+typedef struct Part {
+  IrVal from;
+  bool first; // the axis
+  int64_t offset;
+  const IrVal *dims; // instead of it
+  int rank;
+} Part;
+
+static IrVal take_part(Gen *g, const Part *p, IrElem to) {
+  IrVal sizes[2 * IR_MAX_RANK], at[2 * IR_MAX_RANK];
+  int others = ir_type(g->f, p->from).rank - 1, total = others + p->rank;
+  const IrVal *all = ir_dims(g->f, p->from);
+  int split = p->first ? 0 : others; // where the new axes stand among the results'
+  for (int k = 0; k < split; k++) sizes[k] = all[k];
+  for (int k = 0; k < p->rank; k++) sizes[split + k] = p->dims[k];
+  for (int k = split; k < others; k++) sizes[p->rank + k] = all[1 + k];
+  IrBuilder in = g->b, outer = g->b;
+  IrOp *op = total ? ir_build(&outer, sizes, total, &in) : NULL;
+  const IrVal *idx = op ? in.region->args : NULL;
+  g->b = in;
+  IrVal one = flat_index(g, p->dims, idx ? idx + split : NULL, p->rank, p->offset);
+  for (int k = 0; k < others; k++) at[p->first ? k + 1 : k] = idx[p->first ? p->rank + k : k];
+  at[p->first ? 0 : others] = one;
+  Value *e = leaf_convert(g, value_leaf(g, ir_get(&g->b, p->from, at, others + 1)), to);
+  IrVal v = force_leaf(g, e, NULL);
+  if (!op) return v;
+  ir_yield(&g->b, &v, 1);
+  g->b = outer;
+  ir_close_build(&g->b, op);
+  return ir_result(op, 0);
+}
+
+static void columns_together(Gen *g, Jacobian *j, int64_t n) {
+  IrVal *all = ARENA_ARRAY(g->arena, IrVal, j->n_out), count = ir_const_int(&g->b, n);
+  mark_inputs(g, j);
+  for (int o = 0; o < j->n_out; o++) {
+    IrVal dims[IR_MAX_RANK + 1];
+    IrType y = out_type(j, o);
+    if (y.rank) memcpy(dims, j->out_dims[o], sizeof *dims * y.rank);
+    dims[y.rank] = count;
+    all[o] = ir_fill(&g->b, zero_of(g, (IrElem)y.elem), dims, y.rank + 1);
+  }
+  nest(g, &count, 1, all, j->n_out, all_columns, j);
+  for (int o = 0; o < j->n_out; o++)
+    for (int k = 0; k < j->n_inputs; k++) {
+      IrType x = in_type(g, j, j->inputs[k]), y = out_type(j, o);
+      Part p = {all[o], false, count_inputs(g, j, k), j->in_dims[j->inputs[k]], x.rank};
+      if (ir_is_float(x) && ir_is_float(y)) *cell(j, o, j->inputs[k]) = take_part(g, &p, (IrElem)y.elem);
+    }
+}
+
+static void rows_together(Gen *g, Jacobian *j, int64_t n) {
+  IrVal *all = ARENA_ARRAY(g->arena, IrVal, j->n_inputs), count = ir_const_int(&g->b, n);
+  mark_inputs(g, j);
+  for (int k = 0; k < j->n_inputs; k++) {
+    IrVal dims[IR_MAX_RANK + 1] = {count};
+    IrType x = in_type(g, j, j->inputs[k]);
+    if (x.rank) memcpy(dims + 1, j->in_dims[j->inputs[k]], sizeof *dims * x.rank);
+    all[k] = ir_fill(&g->b, zero_of(g, (IrElem)x.elem), dims, x.rank + 1);
+  }
+  nest(g, &count, 1, all, j->n_inputs, all_rows, j);
+  for (int o = 0; o < j->n_out; o++)
+    for (int k = 0; k < j->n_inputs; k++) {
+      IrType x = in_type(g, j, j->inputs[k]), y = out_type(j, o);
+      Part p = {all[k], true, count_outputs(g, j, o), j->out_dims[o], y.rank};
+      if (ir_is_float(x) && ir_is_float(y)) *cell(j, o, j->inputs[k]) = take_part(g, &p, (IrElem)y.elem);
+    }
+}
+
+// ---- the choice of mode ----------------------------------------------------------------------------------------------------
+
+static bool is_plain(IrType t) { return t.rank <= 1; }
+
+static bool room_for_axis(const Gen *g, const Jacobian *j) {
+  for (int o = 0; o < j->n_out; o++)
+    if (out_type(j, o).rank >= IR_MAX_RANK) return false;
+  for (int k = 0; k < j->n_inputs; k++)
+    if (in_type(g, j, j->inputs[k]).rank >= IR_MAX_RANK) return false;
+  return true;
+}
+
+static void fill(Gen *g, Jacobian *j, const int *inputs, int n, bool forward) {
+  if (!n) return;
+  j->inputs = inputs;
+  j->n_inputs = n;
+  int64_t together = forward ? count_inputs(g, j, n) : count_outputs(g, j, j->n_out);
+  bool one =
+      forward ? n == 1 && is_plain(in_type(g, j, inputs[0])) : j->n_out == 1 && is_plain(out_type(j, 0));
+  if (one || together <= 0 || !room_for_axis(g, j)) {
+    if (forward)
+      columns_one_by_one(g, j);
+    else
+      rows_one_by_one(g, j);
+  } else if (forward) {
+    columns_together(g, j, together);
+  } else {
+    rows_together(g, j, together);
+  }
+}
+
+static Size *count_leaves(Gen *g, const LeafVec *leaves, int first, int n) {
+  Size *sum = size_const(g->arena, 0);
+  for (int i = first; i < first + n; i++) {
+    const Leaf *leaf = &leaves->data[i];
+    Size *count = size_const(g->arena, ir_is_float(leaf->type));
+    for (int k = 0; k < leaf->type.rank; k++) count = size_mul(g->arena, count, leaf->dims[k]);
+    sum = size_add(g->arena, sum, count);
+  }
+  return sum;
+}
+
+static LeafVec all_inputs(Gen *g, const Target *t) {
+  LeafVec ins = {0};
+  for (int i = 0; i < t->inst->call.n; i++)
+    for (int k = 0; k < t->inst->param_leaves[i].len; k++)
+      vec_push(g->arena, &ins, t->inst->param_leaves[i].data[k]);
+  return ins;
+}
+
+// By parameter: forward mode where the inputs are no more than the outputs by what the types say, or a few against a number
+// that they do not tell; else reverse mode.
+static void choose_modes(Gen *g, const Jacobian *j, bool *forward) {
+  const Target *t = j->t;
+  LeafVec ins = all_inputs(g, t);
+  Size *n_out = count_leaves(g, &t->inst->results, 0, t->inst->results.len), *all = size_const(g->arena, 0);
+  int64_t a, out, total;
+  for (int w = 0; w < t->fn->n_wrt; w++) {
+    Range r = deriv_range(g, t, w);
+    Size *n_in = count_leaves(g, &ins, r.first - t->inst->n_size_params, r.n);
+    all = size_add(g->arena, all, n_in);
+    bool few = size_is_const(n_in, &a) && a <= FEW_INPUTS;
+    forward[w] = !size_is_const(n_out, &out) && (few || size_compare(n_in, n_out) == SIZE_EQUAL);
+  }
+  if (size_is_const(n_out, &out) && size_is_const(all, &total))
+    for (int w = 0; w < t->fn->n_wrt; w++) forward[w] = total <= out;
+  for (int w = 0; g->fn->mode != MODE_AUTO && w < t->fn->n_wrt; w++) forward[w] = g->fn->mode == MODE_FORWARD;
+}
+
+// ---- the result ------------------------------------------------------------------------------------------------------------
+
+static Value *cells_tree(Gen *g, Jacobian *j, Range of, Type *out, Type *in, int *o, int *i) {
+  if (type_is_aggregate(out) || type_is_aggregate(in)) {
+    bool by_out = type_is_aggregate(out);
+    int n = type_part_count(by_out ? out : in), first_i = *i;
+    Value **parts = ARENA_ARRAY(g->arena, Value *, n);
+    for (int k = 0; k < n; k++) {
+      if (by_out) *i = first_i;
+      Type *part = type_part(g->arena, by_out ? out : in, k);
+      parts[k] = by_out ? cells_tree(g, j, of, part, in, o, i) : cells_tree(g, j, of, out, part, o, i);
+    }
+    return value_parts(g, parts, n);
+  }
+  Value *v = value_leaf(g, *cell(j, *o, of.first + *i));
+  ++*i;
+  if (*i == of.n) ++*o;
+  return v;
+}
+
+static const IrVal **result_sizes(Gen *g, Target *t) {
+  const IrVal **dims = ARENA_ARRAY(g->arena, const IrVal *, t->inst->results.len);
+  if (t->inst->n_extra) {
+    CallArgs a = {.values = t->args.values, .types = t->args.types, .ints = t->args.ints, .n = t->args.n};
+    ValueVec leaves = {0};
+    value_leaves(call_emit(g, t->inst, g->fn->target, &a, NULL), &leaves, g->arena);
+    for (int i = 0; i < leaves.len; i++) dims[i] = leaf_dims(g, leaves.data[i]);
+    return dims;
+  }
+  CallShape s;
+  call_shape(g, t->inst, &t->args, &s);
+  for (int i = 0; i < s.n; i++) dims[i] = s.dims[i];
+  return dims;
+}
+
+static const IrVal *known_sizes(Gen *g, const Leaf *leaf, const IrVal *dims) {
+  IrVal *now = ARENA_ARRAY(g->arena, IrVal, leaf->type.rank + 1);
+  int64_t n;
+  for (int k = 0; k < leaf->type.rank; k++)
+    now[k] = size_is_const(leaf->dims[k], &n) ? ir_const_int(&g->b, n) : dims[k];
+  return now;
+}
+
+static void open_inputs(Gen *g, Jacobian *j, Range *of) {
+  LeafVec ins = all_inputs(g, j->t);
+  for (int w = 0; w < g->fn->n_wrt; w++) {
+    Range r = deriv_range(g, j->t, w);
+    of[w] = (Range){j->n_in, r.n};
+    j->n_in += r.n;
+  }
+  j->in = ARENA_ARRAY(g->arena, int, j->n_in);
+  for (int w = 0, at = 0; w < g->fn->n_wrt; w++)
+    for (int k = 0; k < of[w].n; k++) j->in[at++] = deriv_range(g, j->t, w).first + k;
+  j->cells = ARENA_ARRAY(g->arena, IrVal, j->n_out * j->n_in);
+  j->in_dims = ARENA_ARRAY(g->arena, const IrVal *, j->n_in);
+  for (int i = 0; i < j->n_in; i++)
+    j->in_dims[i] =
+        known_sizes(g, &ins.data[j->in[i] - j->t->inst->n_size_params], ir_dims(g->f, in_arg(j, i)));
+  for (int o = 0; o < j->n_out; o++)
+    j->out_dims[o] = known_sizes(g, &j->t->inst->results.data[o], j->out_dims[o]);
+}
+
+Value *deriv_jacobian(Gen *g) {
+  Target t;
+  if (!deriv_open(g, &t, g->fn->target)) return value_none(g);
+  int n = g->fn->n_wrt;
+  Jacobian j = {.t = &t, .n_out = t.inst->results.len, .out_dims = result_sizes(g, &t)};
+  Range *of = ARENA_ARRAY(g->arena, Range, n);
+  bool *forward = ARENA_ARRAY(g->arena, bool, n);
+  open_inputs(g, &j, of);
+  init_cells(g, &j);
+  if (g->l->failed) return value_none(g);
+  choose_modes(g, &j, forward);
+  for (int mode = 0; mode < 2; mode++) {
+    int *inputs = ARENA_ARRAY(g->arena, int, j.n_in), n_inputs = 0;
+    for (int w = 0; w < n; w++)
+      for (int k = 0; forward[w] == mode && k < of[w].n; k++) inputs[n_inputs++] = of[w].first + k;
+    fill(g, &j, inputs, n_inputs, mode);
+  }
+  Value **parts = ARENA_ARRAY(g->arena, Value *, n);
+  for (int w = 0; w < n; w++) {
+    int o = 0, i = 0;
+    parts[w] =
+        cells_tree(g, &j, of[w], t.inst->call.result, wrt_type(g->l, &t.inst->call, &t.fn->wrt[w]), &o, &i);
+  }
+  if (n == 1) return parts[0];
+  Value *by_input = value_parts(g, parts, n);
+  if (!g->fn->is_hessian) return by_input;
+  Value **rows = ARENA_ARRAY(g->arena, Value *, n);
+  for (int r = 0; r < n; r++) {
+    for (int w = 0; w < n; w++) parts[w] = by_input->parts[w]->parts[r];
+    rows[r] = value_parts(g, parts, n);
+  }
+  return value_parts(g, rows, n);
+}
