@@ -1,6 +1,7 @@
 // Optimisation: accumulation made visible. In: loops as written. Out:
 //   a[i] = a[i] + e            becomes `acc a[i] += e`, which commutes: what AD and the lane choice look for;
-//   for i in 0..n { y[i] = e } becomes a build when y has n elements, each written once and none read: what fusion looks for.
+//   for i in 0..n { y[i] = e } becomes a build when y has n elements, each written once and none read: what fusion looks for;
+//   for i in 0..n { y[i] += e } likewise, when y starts as zeros.
 #include "opt/internal.h"
 
 typedef struct Accumulate {
@@ -43,13 +44,19 @@ static bool as_accumulation(const Accumulate *a, IrBuilder *b, IrMap *map, const
 
 // ---- loops that fill arrays ------------------------------------------------------------------------------------------
 
+// Does every element start with the same constant?
+static bool starts_filled(const Accumulate *a, IrVal v) {
+  const IrOp *op = ir_val(a->f, v)->def;
+  return op && op->kind == IR_FILL && ir_is_const(a->f, op->args[0]);
+}
+
 // The one operation of the body that writes carried array k, if it writes element i of n and nothing else touches it.
 static const IrOp *only_write(const Accumulate *a, const IrOp *loop, int k) {
   const IrRegion *body = loop->regions[0];
   IrVal arg = body->args[1 + k];
   const IrOp *def = ir_val(a->f, body->yields[k])->def;
-  if (!def || def->kind != IR_SET || def->parent != body || def->n_args != 3 || def->args[0] != arg)
-    return NULL;
+  if (!def || def->parent != body || def->n_args != 3 || def->args[0] != arg) return NULL;
+  if (def->kind != IR_SET && (def->kind != IR_ACC || !starts_filled(a, loop->args[3 + k]))) return NULL;
   if (def->args[1] != body->args[0] || a->uses[arg] != 1 || a->uses[def->result] != 1) return NULL;
   if (def->args[2] == arg || ir_type(a->f, arg).grow || ir_dims(a->f, arg)[0] != loop->args[1]) return NULL;
   return def;
@@ -66,6 +73,15 @@ static bool fills_arrays(const Accumulate *a, const IrOp *loop) {
 }
 
 static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op);
+
+// What the element is in the end.
+static IrVal written(const Accumulate *a, IrBuilder *b, const IrMap *map, const IrOp *loop, int k) {
+  const IrOp *write = ir_val(a->f, loop->regions[0]->yields[k])->def;
+  IrVal e = ir_mapped(map, write->args[2]);
+  if (write->kind == IR_SET) return e;
+  const IrOp *start = ir_val(a->f, ir_val(a->f, loop->args[3 + k])->def->args[0])->def;
+  return ir_op2(b, IR_ADD, ir_const_float(b, (IrElem)ir_type(b->func, e).elem, start->attr.f), e);
+}
 
 static void as_build(Accumulate *a, IrBuilder *b, IrMap *map, const IrOp *loop) {
   const IrRegion *body = loop->regions[0];
@@ -85,8 +101,7 @@ static void as_build(Accumulate *a, IrBuilder *b, IrMap *map, const IrOp *loop) 
     if (is_write) continue;
     if (!rewrite(a, &in, map, op)) ir_clone_op(&in, map, op);
   }
-  for (int k = 0; k < loop->n_results; k++)
-    yields[k] = ir_mapped(map, ir_val(a->f, body->yields[k])->def->args[2]);
+  for (int k = 0; k < loop->n_results; k++) yields[k] = written(a, &in, map, loop, k);
   ir_yield(&in, yields, loop->n_results);
   ir_close_build(b, now);
   for (int k = 0; k < loop->n_results; k++) ir_map_set(map, ir_result(loop, k), ir_result(now, k));

@@ -65,6 +65,7 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
 static void several_rows(Run *r, IrFunc *f) {
   if (r->o->level < 2 || !f->body) return;
   f = clean(r, run(r, OPT_lanes, f));
+  f = run(r, OPT_split, f);
   f = run(r, OPT_jam, f);
   f = run(r, OPT_merge, f);
   clean(r, f);

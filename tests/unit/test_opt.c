@@ -230,6 +230,8 @@ Test(golden, lanes) { check_golden("lanes", opt_lanes); }
 Test(golden, checks_leave) { check_golden("checks_leave", opt_checks); }
 Test(golden, winner) { check_golden("winner", opt_winner); }
 Test(golden, settle) { check_golden("settle", opt_settle); }
+Test(golden, split) { check_golden("split", opt_split); }
+Test(golden, accumulate) { check_golden("accumulate", opt_accumulate); }
 
 // ---- random functions ------------------------------------------------------------------------------------------------
 // Of every kind of operation, nested a few regions deep. Indices are mostly those of loops or guarded, so that most runs
@@ -675,5 +677,7 @@ Test(random, cse) { check_random(opt_cse, "cse"); }
 Test(random, licm) { check_random(opt_licm, "licm"); }
 Test(random, checks) { check_random(opt_checks, "checks"); }
 Test(random, winner) { check_random(opt_winner, "winner"); }
+Test(random, split) { check_random(opt_split, "split"); }
+Test(random, accumulate) { check_random(opt_accumulate, "accumulate"); }
 Test(random, in_turn) { check_random(all_passes, "in turn"); }
 Test(random, pipeline) { check_random(pipeline, "pipeline"); }

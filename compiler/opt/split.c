@@ -1,0 +1,157 @@
+// Optimisation: loops split where a condition on their index turns. In: innermost loops that branch on how the index
+// compares with a value from outside, such as `if i == 0` at the border of an array. Out: a loop for each stretch over which
+// the condition does not change, with the branch decided (simplify takes it away), so that what is left has no branches and
+// vectorises:
+//
+//   for %i = %lo, %hi           for %i = %lo, %p     %c is true
+//     %c = lt %i, %x       ->   for %i = %p, %hi     %c is false        with %p = max(%lo, min(%x, %hi))
+//     if %c ...
+//
+// The iterations run in the order they had: all bits stay.
+#include "opt/internal.h"
+#include "opt/scalar.h"
+
+enum { LARGEST_BODY = 80, MAX_ROUNDS = 4, MAX_SPLITS = 24, MAX_STRETCHES = 3 };
+
+typedef struct Turn { // a condition, and where it turns
+  IrVal cond, at;     // what the index is compared with
+  bool equal;         // it holds at `at` alone (or there alone not)
+  bool behind;        // it turns behind `at`, else in front of it
+  bool first;         // its value up to there; of an equal one: elsewhere
+} Turn;
+
+typedef struct Split {
+  const IrFunc *f;
+  Arena *arena;
+  int *left; // splits that the function may still have
+  bool changed;
+} Split;
+
+// ---- where a condition turns ----------------------------------------------------------------------------------------
+
+static bool is_invariant(const Split *s, IrVal v, const IrRegion *body) {
+  return !ir_inside(ir_val(s->f, v)->region, body) || ir_is_const(s->f, v);
+}
+
+static bool turns(const Split *s, IrVal cond, const IrRegion *body, Turn *t) {
+  const IrOp *op = ir_val(s->f, cond)->def;
+  if (!op || op->parent != body) return false;
+  bool known = op->kind == IR_LT || op->kind == IR_LE || op->kind == IR_EQ || op->kind == IR_NE;
+  if (!known || ir_type(s->f, op->args[0]).elem != IR_INT) return false;
+  bool left = op->args[0] == body->args[0];
+  IrVal at = op->args[left ? 1 : 0];
+  if ((!left && op->args[1] != body->args[0]) || !is_invariant(s, at, body)) return false;
+  *t = (Turn){.cond = cond, .at = at, .equal = op->kind == IR_EQ || op->kind == IR_NE};
+  t->first = t->equal ? op->kind == IR_NE : left;
+  t->behind = (op->kind == IR_LE) == left; // i <= x, and x < i
+  return true;
+}
+
+static bool holds_loops(const IrRegion *r) {
+  for (int i = 0; i < r->ops.len; i++) {
+    const IrOp *op = r->ops.data[i];
+    if (op->n_regions && op->kind != IR_IF) return true;
+    for (int k = 0; k < op->n_regions; k++)
+      if (holds_loops(op->regions[k])) return true;
+  }
+  return false;
+}
+
+static bool find_turn(const Split *s, const IrOp *loop, Turn *t) {
+  int64_t step;
+  const IrRegion *body = loop->regions[0];
+  if (loop->kind != IR_FOR || loop->attr.i || loop->lanes > 1 ||
+      !ir_is_const_int(s->f, loop->args[2], &step) || step != 1)
+    return false;
+  if (opt_region_size(body) > LARGEST_BODY || holds_loops(body)) return false;
+  for (int i = 0; i < body->ops.len; i++)
+    if (body->ops.data[i]->kind == IR_IF && turns(s, body->ops.data[i]->args[0], body, t)) return true;
+  return false;
+}
+
+// ---- the stretches ----------------------------------------------------------------------------------------------------
+
+typedef struct Stretch {
+  IrVal lo, hi;
+  bool truth;
+} Stretch;
+
+static IrVal clamped(IrBuilder *b, IrVal x, IrVal lo, IrVal hi) {
+  return ir_op2(b, IR_MAX, lo, ir_op2(b, IR_MIN, x, hi));
+}
+
+// The place behind x, where that is within the loop: nothing overflows.
+static IrVal behind(IrBuilder *b, IrVal x, IrVal lo, IrVal hi) {
+  IrVal next = ir_op2(b, IR_ADD, x, ir_const_int(b, 1));
+  return ir_op2(b, IR_MAX, lo, ir_op3(b, IR_SELECT, ir_op2(b, IR_LT, x, hi), next, hi));
+}
+
+static int stretches(IrBuilder *b, const Turn *t, IrVal at, IrVal lo, IrVal hi, Stretch *out) {
+  int n = 0;
+  if (!t->equal) {
+    IrVal p = t->behind ? behind(b, at, lo, hi) : clamped(b, at, lo, hi);
+    out[n++] = (Stretch){lo, p, t->first};
+    out[n++] = (Stretch){p, hi, !t->first};
+    return n;
+  }
+  Affine x = affine_of(b->func, at), end = affine_of(b->func, hi);
+  bool starts = ints_equal(b->func, at, lo), ends = x.base == end.base && x.offset == wrap_sub(end.offset, 1);
+  IrVal p = starts ? lo : clamped(b, at, lo, hi), q = ends ? hi : behind(b, at, lo, hi);
+  if (!starts) out[n++] = (Stretch){lo, p, t->first};
+  out[n++] = (Stretch){p, q, !t->first};
+  if (!ends) out[n++] = (Stretch){q, hi, t->first};
+  return n;
+}
+
+// A copy of the loop over one stretch; the carried values become those behind it.
+static void one_stretch(Split *s, IrBuilder *b, IrMap *map, const IrOp *loop, const Turn *t,
+                        const Stretch *part, IrVal *carried) {
+  const IrRegion *body = loop->regions[0];
+  int n = loop->n_results;
+  IrBuilder in;
+  IrOp *now = ir_for(b, part->lo, part->hi, ir_const_int(b, 1), carried, n, &in);
+  for (int k = 0; k < body->n_args; k++) ir_map_set(map, body->args[k], in.region->args[k]);
+  for (int i = 0; i < body->ops.len; i++) {
+    const IrOp *op = body->ops.data[i];
+    if (op->n_results && op->result == t->cond)
+      ir_map_set(map, t->cond, ir_const_bool(&in, part->truth));
+    else
+      ir_clone_op(&in, map, op);
+  }
+  IrVal *yields = ARENA_ARRAY(s->arena, IrVal, n);
+  for (int k = 0; k < n; k++) yields[k] = ir_mapped(map, body->yields[k]);
+  ir_yield(&in, yields, n);
+  for (int k = 0; k < n; k++) carried[k] = ir_result(now, k);
+}
+
+static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
+  Split *s = user;
+  Turn t;
+  if (op->kind != IR_FOR || !*s->left || !find_turn(s, op, &t)) return false;
+  (*s->left)--;
+  b->loc = op->loc;
+  IrVal *carried = ARENA_ARRAY(s->arena, IrVal, op->n_results);
+  for (int k = 0; k < op->n_results; k++) carried[k] = ir_mapped(map, op->args[3 + k]);
+  IrVal at =
+      ir_is_const(s->f, t.at) ? ir_const_int(b, ir_val(s->f, t.at)->def->attr.i) : ir_mapped(map, t.at);
+  Stretch parts[MAX_STRETCHES];
+  int n = stretches(b, &t, at, ir_mapped(map, op->args[0]), ir_mapped(map, op->args[1]), parts);
+  for (int i = 0; i < n; i++) one_stretch(s, b, map, op, &t, &parts[i], carried);
+  for (int k = 0; k < op->n_results; k++) ir_map_set(map, ir_result(op, k), carried[k]);
+  return s->changed = true;
+}
+
+IrFunc *opt_split(IrFunc *f) {
+  bool changed = f->body != NULL;
+  int left = MAX_SPLITS;
+  for (int round = 0; changed && round < MAX_ROUNDS; round++) {
+    Arena *scratch = arena_new(0);
+    if (!scratch) return f;
+    Split s = {.f = f, .arena = scratch, .left = &left};
+    IrFunc *now = ir_rewrite_func(f, rewrite, &s);
+    arena_free(scratch);
+    changed = s.changed;
+    f = changed ? opt_dce(opt_simplify(now)) : now;
+  }
+  return f;
+}
