@@ -1,7 +1,8 @@
 // Optimisation: sibling loops over the same range become one. In: two FOR loops of one region with the same bounds, at most
 // one of them with effects, the second independent of what the first one results in, and both reading some common array. Out: one
 // loop that carries the values of both. What was computed in both bodies is then computed once (cse): the value and the
-// gradient of a sum share their loop.
+// gradient of a sum share their loop. opt_join takes builds along: late, since a loop that sets elements is worse than a build
+// for every other pass.
 //
 // Arrays are values, so independence of results is all that has to be shown.
 #include "opt/internal.h"
@@ -9,6 +10,7 @@
 typedef struct Merge {
   const IrFunc *f;
   Arena *arena;
+  bool builds; // take builds of one axis along
   IrMap map;
   bool changed;
 } Merge;
@@ -49,17 +51,42 @@ static bool reads_common_array(const Merge *m, const IrOp *a, const IrOp *b) {
   return false;
 }
 
-static bool same_bound(const Merge *m, IrVal a, IrVal b) {
-  int64_t x, y;
-  return a == b || (ir_is_const_int(m->f, a, &x) && ir_is_const_int(m->f, b, &y) && x == y);
+// What the loop starts from, ends before and steps by (k = 0, 1, 2); 0 for the constant that a build has there.
+static IrVal bound(const IrOp *op, int k) {
+  if (op->kind == IR_FOR) return op->args[k];
+  return k == 1 ? op->args[0] : 0;
+}
+
+static bool same_bound(const Merge *m, const IrOp *a, const IrOp *b, int k) {
+  int64_t x = k / 2, y = k / 2; // a build: from 0 by 1
+  IrVal v = bound(a, k), w = bound(b, k);
+  if (v && v == w) return true;
+  return (!v || ir_is_const_int(m->f, v, &x)) && (!w || ir_is_const_int(m->f, w, &y)) && x == y;
+}
+
+static bool is_loop(const Merge *m, const IrOp *op) {
+  return op->kind == IR_FOR || (m->builds && op->kind == IR_BUILD && op->n_args == 1);
+}
+
+// Would the merged loop change an array that the other part still reads? Then it would have to be copied.
+static bool takes_from(const Merge *m, const IrOp *a, const IrOp *b) {
+  IrVals reads = {0};
+  ir_free_values(m->arena, m->f, b->regions[0], &reads);
+  for (int k = 0; a->kind == IR_FOR && k < a->n_results; k++) {
+    if (!ir_is_array(ir_type(m->f, a->args[3 + k]))) continue;
+    for (int i = 0; i < reads.len; i++)
+      if (reads.data[i] == a->args[3 + k]) return true;
+  }
+  return false;
 }
 
 static bool candidates(const Merge *m, const IrOp *a, const IrOp *b) {
-  if (a->kind != IR_FOR || b->kind != IR_FOR || a->lanes != b->lanes) return false;
+  if (!is_loop(m, a) || !is_loop(m, b) || a->lanes != b->lanes) return false;
   for (int k = 0; k < 3; k++)
-    if (!same_bound(m, a->args[k], b->args[k])) return false;
+    if (!same_bound(m, a, b, k)) return false;
   bool both = ir_op_has_effect(m->f->module, a) && ir_op_has_effect(m->f->module, b);
-  return !both && reads_common_array(m, a, b);
+  if (both || !reads_common_array(m, a, b)) return false;
+  return !m->builds || (!takes_from(m, a, b) && !takes_from(m, b, a));
 }
 
 // Which operations between the two go behind: those that depend on the first. None with an effect may overtake another:
@@ -109,29 +136,64 @@ static void rebuild_op(Merge *m, IrBuilder *b, const IrOp *op) {
   ir_close_like(b, &m->map, op, now);
 }
 
+static IrVal blank(IrBuilder *b, IrType t) {
+  if (t.elem == IR_BOOL) return ir_const_bool(b, false);
+  return t.elem == IR_INT ? ir_const_int(b, 0) : ir_const_float(b, (IrElem)t.elem, 0.0);
+}
+
+static void inits_of(Merge *m, IrBuilder *b, const IrOp *loop, IrVal *out) {
+  for (int k = 0; k < loop->n_results; k++) {
+    IrVal n = ir_mapped(&m->map, loop->args[0]);
+    out[k] = loop->kind == IR_FOR ? ir_mapped(&m->map, loop->args[3 + k])
+                                  : ir_fill(b, blank(b, ir_type(m->f, ir_result(loop, k))), &n, 1);
+  }
+}
+
+// One of the two bodies; `carried`: its values in the merged loop.
+static void body_of(Merge *m, IrBuilder *in, const IrOp *loop, const IrVal *carried, IrVal *yields) {
+  const IrRegion *body = loop->regions[0];
+  IrVal index = in->region->args[0];
+  ir_map_set(&m->map, body->args[0], index);
+  for (int k = 0; loop->kind == IR_FOR && k < loop->n_results; k++)
+    ir_map_set(&m->map, body->args[1 + k], carried[k]);
+  rebuild_region(m, in, body, yields);
+  for (int k = 0; loop->kind == IR_BUILD && carried && k < loop->n_results; k++)
+    yields[k] = ir_set(in, carried[k], &index, 1, yields[k]);
+}
+
 static void merge_loops(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *second) {
-  const IrOp *loops[2] = {first, second};
+  const IrOp *loops[2] = {first, second}, *counted = first->kind == IR_FOR ? first : second;
   int n = first->n_results + second->n_results, at = 0;
   IrVal *vals = ARENA_ARRAY(m->arena, IrVal, n);
+  b->loc = second->loc;
+  inits_of(m, b, first, vals);
+  inits_of(m, b, second, vals + first->n_results);
+  IrBuilder in;
+  IrOp *now = ir_for(b, ir_mapped(&m->map, counted->args[0]), ir_mapped(&m->map, counted->args[1]),
+                     ir_mapped(&m->map, counted->args[2]), vals, n, &in);
+  now->attr = counted->attr;
+  now->lanes = counted->lanes;
+  body_of(m, &in, first, in.region->args + 1, vals);
+  body_of(m, &in, second, in.region->args + 1 + first->n_results, vals + first->n_results);
+  ir_yield(&in, vals, n);
   for (int i = 0; i < 2; i++)
-    for (int k = 0; k < loops[i]->n_results; k++) vals[at++] = ir_mapped(&m->map, loops[i]->args[3 + k]);
+    for (int k = 0; k < loops[i]->n_results; k++)
+      ir_map_set(&m->map, ir_result(loops[i], k), ir_result(now, at++));
+  m->changed = true;
+}
+
+static void merge_builds(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *second) {
+  const IrOp *loops[2] = {first, second};
+  int at = 0;
+  IrVal *yields = ARENA_ARRAY(m->arena, IrVal, first->n_results + second->n_results);
+  IrVal n = ir_mapped(&m->map, first->args[0]);
   IrBuilder in;
   b->loc = second->loc;
-  IrOp *now = ir_for(b, ir_mapped(&m->map, first->args[0]), ir_mapped(&m->map, first->args[1]),
-                     ir_mapped(&m->map, first->args[2]), vals, n, &in);
-  now->attr = first->attr;
-  now->lanes = first->lanes;
-  at = 0;
-  for (int i = 0; i < 2; i++) {
-    const IrRegion *body = loops[i]->regions[0];
-    ir_map_set(&m->map, body->args[0], in.region->args[0]);
-    for (int k = 0; k < loops[i]->n_results; k++)
-      ir_map_set(&m->map, body->args[1 + k], in.region->args[1 + at + k]);
-    rebuild_region(m, &in, body, vals + at);
-    at += loops[i]->n_results;
-  }
-  ir_yield(&in, vals, n);
-  at = 0;
+  IrOp *now = ir_build(b, &n, 1, &in);
+  body_of(m, &in, first, NULL, yields);
+  body_of(m, &in, second, NULL, yields + first->n_results);
+  ir_yield(&in, yields, first->n_results + second->n_results);
+  ir_close_build(b, now);
   for (int i = 0; i < 2; i++)
     for (int k = 0; k < loops[i]->n_results; k++)
       ir_map_set(&m->map, ir_result(loops[i], k), ir_result(now, at++));
@@ -147,19 +209,20 @@ static void rebuild_region(Merge *m, IrBuilder *b, const IrRegion *r, IrVal *yie
       rebuild_op(m, b, r->ops.data[i]);
       continue;
     }
-    merge_loops(m, b, r->ops.data[p.first], r->ops.data[p.second]);
+    const IrOp *first = r->ops.data[p.first], *second = r->ops.data[p.second];
+    (first->kind == IR_BUILD && second->kind == IR_BUILD ? merge_builds : merge_loops)(m, b, first, second);
     for (int k = p.first + 1; k < p.second; k++)
       if (p.after[k]) rebuild_op(m, b, r->ops.data[k]);
   }
   for (int k = 0; k < r->n_yields; k++) yields[k] = ir_mapped(&m->map, r->yields[k]);
 }
 
-IrFunc *opt_merge(IrFunc *f) {
+static IrFunc *merge(IrFunc *f, bool builds) {
   bool changed = f->body != NULL;
   for (int round = 0; changed && round < 16; round++) {
     Arena *scratch = arena_new(0);
     if (!scratch) return f;
-    Merge m = {.f = f, .arena = scratch};
+    Merge m = {.f = f, .arena = scratch, .builds = builds};
     IrFunc *now = ir_func_like(f, &m.map, scratch);
     IrBuilder b = ir_builder(now);
     IrVal *yields = ARENA_ARRAY(f->arena, IrVal, f->body->n_yields);
@@ -174,3 +237,6 @@ IrFunc *opt_merge(IrFunc *f) {
   }
   return f;
 }
+
+IrFunc *opt_merge(IrFunc *f) { return merge(f, false); }
+IrFunc *opt_join(IrFunc *f) { return merge(f, true); }

@@ -64,6 +64,7 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
 // After everything else: what it makes is for the machine, not for further passes or for reading.
 static void several_rows(Run *r, IrFunc *f) {
   if (r->o->level < 2 || !f->body) return;
+  f = clean(r, run(r, OPT_join, f));
   f = clean(r, run(r, OPT_lanes, f));
   f = run(r, OPT_split, f);
   f = run(r, OPT_jam, f);
