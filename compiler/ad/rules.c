@@ -183,7 +183,7 @@ static IrVal rule_cosh(Rule *r, int arg, IrVal t) {
   return ad_mul(r->b, t, ir_op1(r->b, IR_SINH, operand(r, 0)));
 }
 
-// sech² x = 4 e / (1 + e)² with e = exp(-2|x|): accurate where 1 - tanh² cancels. -|x| by selection, whose derivative is
+// sech² x = 4 e / (1 + e)² with e = exp(-2|x|), the square as e (2 + e) + 1, which rounds once less: accurate where 1 - tanh² cancels. -|x| by selection, whose derivative is
 // never 0: either sign gives all derivatives of sech² at 0.
 static IrVal rule_tanh(Rule *r, int arg, IrVal t) {
   (void)arg;
@@ -191,8 +191,8 @@ static IrVal rule_tanh(Rule *r, int arg, IrVal t) {
   IrVal negative = ir_op2(r->b, IR_LT, x, constant(r, x, 0.0));
   IrVal below = ir_op3(r->b, IR_SELECT, negative, x, ad_neg(r->b, x));
   IrVal e = ir_op1(r->b, IR_EXP, ad_mul(r->b, constant(r, x, 2.0), below));
-  IrVal s = ad_add(r->b, constant(r, x, 1.0), e);
-  return ad_mul(r->b, t, ad_div(r->b, ad_mul(r->b, constant(r, x, 4.0), e), square(r, s)));
+  IrVal s = ir_op3(r->b, IR_FMA, e, ad_add(r->b, constant(r, x, 2.0), e), constant(r, x, 1.0));
+  return ad_mul(r->b, t, ad_div(r->b, ad_mul(r->b, constant(r, x, 4.0), e), s));
 }
 
 static IrVal rule_asinh(Rule *r, int arg, IrVal t) {
@@ -214,17 +214,40 @@ static IrVal rule_atanh(Rule *r, int arg, IrVal t) {
   return guarded(r, t, ad_div(r->b, t, one_minus_square(r, operand(r, 0))));
 }
 
+// May b a^(b-1) be computed as it stands? Where b - 1 is rounded, the power may be off by hundreds of last places, and where
+// b is small or negative, the power may leave the range of numbers before b brings it back.
+static bool plain_slope(double b, bool narrow) {
+  double below = narrow ? (double)(float)(b - 1.0) : b - 1.0;
+  return b >= 0.5 && b - below == 1.0; // up to 1 it is exact
+}
+
+static IrVal plain_slope_of(Rule *r, IrVal b) {
+  IrVal one = constant(r, b, 1.0), below = ad_sub(r->b, b, one);
+  IrVal exact = ir_op2(r->b, IR_EQ, ad_sub(r->b, b, below), one);
+  return ir_op2(r->b, IR_AND, exact, ir_op2(r->b, IR_LE, constant(r, b, 0.5), b));
+}
+
+// Else b a^b / a takes its place, except where a = 0.
+static IrVal pow_slope(Rule *r, IrVal a, IrVal b, IrVal plain) {
+  IrVal power = ir_op2(r->b, IR_EQ, a, constant(r, a, 0.0));
+  if (!ir_is_const(r->b->func, b)) power = ir_op2(r->b, IR_OR, plain_slope_of(r, b), power);
+  return ir_op3(r->b, IR_SELECT, power, plain, ad_div(r->b, ad_mul(r->b, b, result(r)), a));
+}
+
 // By the base: b a^(b-1), zero for b = 0. By the exponent: a^b log a, zero where a = 0 (the limit for b > 0). Where 0 would
 // give NaN another base takes its place: what is masked afterwards comes back in a higher derivative.
 static IrVal rule_pow(Rule *r, int arg, IrVal t) {
   IrVal a = operand(r, 0), b = operand(r, 1), one = constant(r, b, 1.0), zero = constant(r, b, 0.0);
   IrVal flat = ir_op2(r->b, IR_EQ, a, zero), base = a;
-  bool never_zero = ir_is_const(r->b->func, b) && !ad_is_float_const(r->b->func, b, 0.0);
+  const IrFunc *f = r->b->func;
+  bool fixed = ir_is_const(f, b), never_zero = fixed && !ad_is_float_const(f, b, 0.0);
   if (arg == 0 && !never_zero) flat = ir_op2(r->b, IR_AND, flat, ir_op2(r->b, IR_EQ, b, zero));
   if (arg == 1 || !never_zero) base = ir_op3(r->b, IR_SELECT, flat, one, a);
   if (arg == 1) return guarded(r, t, ad_mul(r->b, t, ad_mul(r->b, result(r), ir_op1(r->b, IR_LOG, base))));
-  IrVal below = ir_op2(r->b, IR_POW, base, ad_sub(r->b, b, one));
-  return guarded(r, t, ad_mul(r->b, t, ad_mul(r->b, b, below)));
+  IrVal slope = ad_mul(r->b, b, ir_op2(r->b, IR_POW, base, ad_sub(r->b, b, one)));
+  if (!fixed || !plain_slope(ir_val(f, b)->def->attr.f, ir_type(f, b).elem == IR_F32))
+    slope = pow_slope(r, a, b, slope);
+  return guarded(r, t, ad_mul(r->b, t, slope));
 }
 
 // x / hypot(x, y), zero at the origin.
@@ -234,9 +257,13 @@ static IrVal rule_hypot(Rule *r, int arg, IrVal t) {
   return ir_op3(r->b, IR_SELECT, ir_op2(r->b, IR_EQ, y, zero), zero, d);
 }
 
+// exp(-x²) times a factor, to the last place: what x² loses to rounding counts in the exponent. Far outside it is zero.
 static IrVal gauss(Rule *r, IrVal t, double factor) {
-  IrVal x = operand(r, 0);
-  IrVal e = ir_op1(r->b, IR_EXP, ad_neg(r->b, square(r, x)));
+  IrVal x = operand(r, 0), far = constant(r, x, 40.0);
+  x = ir_op2(r->b, IR_MAX, ir_op2(r->b, IR_MIN, x, far), ad_neg(r->b, far));
+  IrVal h = square(r, x), minus = ad_neg(r->b, h), lost = ir_op3(r->b, IR_FMA, x, x, minus);
+  IrVal e = ir_op1(r->b, IR_EXP, minus);
+  e = ad_sub(r->b, e, ad_mul(r->b, e, lost));
   return ad_mul(r->b, t, ad_mul(r->b, constant(r, t, factor), e));
 }
 
