@@ -9,7 +9,7 @@ typedef struct Options {
   DriverOptions driver;
   bool help, version, json, shared, text, symbolic;
   const char *output, *mode, *wrt, *stage, *function, *at;
-  int64_t seed, points;
+  int64_t seed, points, order;
   double tol; // 0: by the types
 } Options;
 

@@ -172,6 +172,7 @@ static bool set_option(Console *c, Options *o, int letter, const char *arg) {
   case 'y': o->symbolic = true; return true;
   case 'e': return set_count(c, "--seed", arg, 0, &o->seed);
   case 'p': return set_count(c, "--points", arg, 1, &o->points);
+  case 'R': return set_count(c, "--order", arg, 1, &o->order);
   case 'T': return set_tolerance(c, arg, &o->tol);
   case 'O':
     if (!arg || strlen(arg) != 1 || *arg < '0' || *arg > '3') {
@@ -252,7 +253,7 @@ int dp_command(int argc, char **argv, Console *c) {
   }
   const Command *cmd = find_command(argv[1]);
   if (!cmd) return unknown_command(c, argv[1]);
-  Options o = {.driver = driver_options_default(), .seed = 1, .points = 3};
+  Options o = {.driver = driver_options_default(), .seed = 1, .points = 3, .order = 1};
   if (!strcmp(cmd->name, "build")) o.driver.cg.cpu = "x86-64-v3";
   int first = parse_options(c, cmd, &o, argc - 1, argv + 1);
   if (first < 0) return usage_error(c, cmd, NULL);

@@ -112,9 +112,27 @@ static const char *why_not(Gradcheck *c) {
 
 static dp_function *look_up(Gradcheck *c, const char *op, const char *name, const char **why) {
   dp_function *f = NULL;
-  const char *expr = arena_printf(c->w->s->arena, *op ? "%s(%s)" : "%s%s", op, name);
+  const char *end = strchr(op, '(') ? "))" : *op ? ")" : "";
+  const char *expr = arena_printf(c->w->s->arena, "%s%s%s%s", op, *op ? "(" : "", name, end);
   if (dp_lookup(c->program, expr, NULL, &f) != DP_OK && !*why) *why = why_not(c);
   return f;
+}
+
+static void look_up_second(Gradcheck *c, GcFunction *g) {
+  if (!g->vjp) {
+    g->no_second = "there is no adjoint rule, so second derivatives were not compared";
+    return;
+  }
+  for (int k = 0; k < g->decl->params.len; k++)
+    if (g->decl->params.data[k].is_inout)
+      g->no_second = "it changes a parameter, so second derivatives were not compared";
+  if (g->no_second) return;
+  const char *why = NULL;
+  g->second = look_up(c, "jvp(vjp", g->decl->name, &why);
+  if (g->second) g->twice = look_up(c, "vjp(vjp", g->decl->name, &why);
+  if (why)
+    g->no_second = arena_printf(c->w->s->arena, "%s not compared: %s",
+                                g->second ? "reverse over reverse was" : "second derivatives were", why);
 }
 
 static const char *skip_or_prepare(Gradcheck *c, GcFunction *g) {
@@ -132,6 +150,7 @@ static const char *skip_or_prepare(Gradcheck *c, GcFunction *g) {
   if (!rules || d->tangent_rule) g->jvp = look_up(c, "jvp", d->name, &why);
   if ((rules || !g->vjp) && why) return why;
   describe_leaves(g);
+  if (c->w->o->order > 1) look_up_second(c, g);
   return NULL;
 }
 
@@ -158,6 +177,8 @@ static Answer check_function(Gradcheck *c, const FnDecl *decl) {
     if (g->detaches) a.reason = "it uses `detach`, so differences mean something else";
     if (!g->jvp) a.reason = "there is no tangent rule, so forward mode was not compared";
     if (!g->vjp) a.reason = "there is no adjoint rule, so reverse mode was not compared";
+    if (g->no_second)
+      a.reason = a.reason ? arena_printf(s->arena, "%s; %s", a.reason, g->no_second) : g->no_second;
   }
   return a;
 }
@@ -210,6 +231,11 @@ static void print_answer(StrBuf *out, const Answer *a, int width) {
   sb_addf(out, "  %d point%s", g->points, g->points == 1 ? "" : "s");
   if (g->vjp && g->jvp) sb_addf(out, "; reverse and forward differ by %.1e", g->worst_dot);
   if (!g->detaches) sb_addf(out, "; from differences by %.1e", g->worst_diff);
+  if (g->second) {
+    sb_addf(out, "; second derivatives");
+    if (g->twice) sb_addf(out, " differ by %.1e,", g->worst_twice);
+    if (!g->detaches) sb_addf(out, " from differences by %.1e", g->worst_second_diff);
+  }
   if (g->kinks) sb_addf(out, "; %d near a kink", g->kinks);
   sb_addc(out, '\n');
   if (a->reason) sb_addf(out, "         %*s  %s\n", width, "", a->reason);

@@ -15,52 +15,36 @@
 
 enum { MAX_ELEMENTS = 200, MAX_STEPS = 4000000, ROWS = 8 };
 
-typedef struct Named {
-  const char *name;
-  int64_t value;
-} Named;
-
-typedef struct Point {
-  GcFunction *g;
-  int attempt;
-  int64_t key, counter;
-  VEC(Named) names;        // sizes and int parameters
-  dp_value *x, *direction; // by leaf
-  dp_value *weights;       // by result leaf
-  double value;            // <w, f(x)>
-  double scale;            // of the derivative
-} Point;
-
 // ---- random inputs ---------------------------------------------------------------------------------------------------
 
-static double uniform(Point *p, double lo, double hi) {
+static double uniform(GcPoint *p, double lo, double hi) {
   return lo + (hi - lo) * dprt_rng_uniform(p->key, p->counter++);
 }
-static int64_t below(Point *p, int64_t n) { return dprt_rng_below(p->key, p->counter++, n); }
+static int64_t below(GcPoint *p, int64_t n) { return dprt_rng_below(p->key, p->counter++, n); }
 
 // Small and first of all distinct, so that a size in another's place shows.
-static int64_t draw_int(Point *p) {
+static int64_t draw_int(GcPoint *p) {
   static const int64_t first[] = {3, 2, 4, 5};
   if (p->attempt == 0) return first[p->names.len & 3];
   return p->attempt == 1 ? 3 : p->attempt == 2 ? 1 : below(p, 6);
 }
 
-static int64_t named_int(Point *p, const char *name) {
+static int64_t named_int(GcPoint *p, const char *name) {
   for (int i = 0; i < p->names.len; i++)
     if (!strcmp(p->names.data[i].name, name)) return p->names.data[i].value;
-  Named n = {name, draw_int(p)};
+  GcNamed n = {name, draw_int(p)};
   vec_push(p->g->arena, &p->names, n);
   return n.value;
 }
 
 // A size as size_print writes it: sums of products of numbers, names and div(a, b).
-static int64_t read_sum(Point *p, const char **at);
+static int64_t read_sum(GcPoint *p, const char **at);
 
 static void skip(const char **at, const char *these) {
   while (**at && strchr(these, **at)) ++*at;
 }
 
-static int64_t read_atom(Point *p, const char **at) {
+static int64_t read_atom(GcPoint *p, const char **at) {
   skip(at, " ");
   if (isdigit((unsigned char)**at)) {
     char *end;
@@ -83,7 +67,7 @@ static int64_t read_atom(Point *p, const char **at) {
   return den ? (num - ((num % den + den) % den)) / den : 0;
 }
 
-static int64_t read_sum(Point *p, const char **at) {
+static int64_t read_sum(GcPoint *p, const char **at) {
   int64_t sum = 0, sign = 1;
   for (;;) {
     skip(at, " ");
@@ -101,19 +85,19 @@ static int64_t read_sum(Point *p, const char **at) {
 }
 
 static size_t bytes_of(dp_kind k) { return k == DP_BOOL ? 1 : k == DP_F32 ? 4 : 8; }
-static int64_t count(const dp_value *v) {
+int64_t gc_count(const dp_value *v) {
   int64_t n = 1;
   for (int k = 0; k < v->rank; k++) n *= v->sizes[k] > 0 ? v->sizes[k] : 0;
   return n;
 }
-static bool holds_floats(const dp_value *v) { return v->kind == DP_F64 || v->kind == DP_F32; }
+bool gc_holds_floats(const dp_value *v) { return v->kind == DP_F64 || v->kind == DP_F32; }
 
-static double get(const dp_value *v, int64_t i) {
+double gc_get(const dp_value *v, int64_t i) {
   if (v->kind == DP_F32) return v->rank ? ((const float *)v->data)[i] : v->f32;
   return v->rank ? ((const double *)v->data)[i] : v->f64;
 }
 
-static void set(dp_value *v, int64_t i, double x) {
+void gc_set(dp_value *v, int64_t i, double x) {
   if (v->kind == DP_F32)
     *(v->rank ? (float *)v->data + i : &v->f32) = (float)x;
   else
@@ -127,30 +111,30 @@ static void set_int(dp_value *v, int64_t i, int64_t x) {
     *(v->rank ? (int64_t *)v->data + i : &v->i) = x;
 }
 
-static dp_value like(Point *p, const dp_value *v) {
+dp_value gc_like(GcPoint *p, const dp_value *v) {
   dp_value now = *v;
-  if (v->rank) now.data = arena_alloc(p->g->arena, (size_t)count(v) * bytes_of(v->kind) + 1);
+  if (v->rank) now.data = arena_alloc(p->g->arena, (size_t)gc_count(v) * bytes_of(v->kind) + 1);
   if (!v->rank) now.i = 0;
   return now;
 }
 
-static void fill_random(Point *p, dp_value *v, double lo, double hi) {
-  for (int64_t i = 0, n = count(v); i < n; i++)
-    if (holds_floats(v)) set(v, i, uniform(p, lo, hi));
+void gc_fill_random(GcPoint *p, dp_value *v, double lo, double hi) {
+  for (int64_t i = 0, n = gc_count(v); i < n; i++)
+    if (gc_holds_floats(v)) gc_set(v, i, uniform(p, lo, hi));
 }
 
 // Functions have domains: signed numbers, positive ones, ones below 1, and matrices that factorise.
-static void fill_floats(Point *p, dp_value *v) {
+static void fill_floats(GcPoint *p, dp_value *v) {
   static const double lo[] = {-1.5, 0.2, 0.1, 0.1}, hi[] = {1.5, 1.8, 0.9, 1.2};
-  fill_random(p, v, lo[p->attempt & 3], hi[p->attempt & 3]);
+  gc_fill_random(p, v, lo[p->attempt & 3], hi[p->attempt & 3]);
   if ((p->attempt & 3) != 3 || v->rank != 2 || v->sizes[0] != v->sizes[1]) return;
   int64_t n = v->sizes[0];
   for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j <= i; j++)
-      set(v, j * n + i, i == j ? get(v, i * n + i) + 2.0 * (double)n : get(v, i * n + j));
+      gc_set(v, j * n + i, i == j ? gc_get(v, i * n + i) + 2.0 * (double)n : gc_get(v, i * n + j));
 }
 
-static bool draw(Point *p) {
+static bool draw(GcPoint *p) {
   GcFunction *g = p->g;
   p->x = ARENA_ARRAY(g->arena, dp_value, g->n_leaves);
   p->direction = ARENA_ARRAY(g->arena, dp_value, g->n_leaves);
@@ -166,16 +150,16 @@ static bool draw(Point *p) {
         return false;
       }
     }
-    if (count(&v) > 100000) return false;
-    p->x[k] = like(p, &v);
-    p->direction[k] = like(p, &v);
-    fill_random(p, &p->direction[k], -1.0, 1.0);
-    if (holds_floats(&v))
+    if (gc_count(&v) > 100000) return false;
+    p->x[k] = gc_like(p, &v);
+    p->direction[k] = gc_like(p, &v);
+    gc_fill_random(p, &p->direction[k], -1.0, 1.0);
+    if (gc_holds_floats(&v))
       fill_floats(p, &p->x[k]);
     else if (v.kind == DP_INT && !v.rank)
       p->x[k].i = named_int(p, leaf->path);
     else
-      for (int64_t i = 0, n = count(&v); i < n; i++)
+      for (int64_t i = 0, n = gc_count(&v); i < n; i++)
         set_int(&p->x[k], i, below(p, v.kind == DP_BOOL ? 2 : 3));
   }
   return true;
@@ -183,22 +167,22 @@ static bool draw(Point *p) {
 
 // ---- calls -------------------------------------------------------------------------------------------------------------
 
-static IrCell to_cell(Point *p, const dp_value *v, bool grow) {
+static IrCell to_cell(GcPoint *p, const dp_value *v, bool grow) {
   Arena *a = p->g->arena;
   static const IrElem elems[] = {
       [DP_BOOL] = IR_BOOL, [DP_INT] = IR_INT, [DP_F32] = IR_F32, [DP_F64] = IR_F64};
   IrCell c = {.type = IR_SCALAR(elems[v->kind])};
   if (!v->rank) {
-    if (holds_floats(v))
-      c.v.q = (__float128)get(v, 0);
+    if (gc_holds_floats(v))
+      c.v.q = (__float128)gc_get(v, 0);
     else
       c.v.i = v->kind == DP_BOOL ? v->b : v->i;
     return c;
   }
-  int64_t n = count(v);
-  if (holds_floats(v)) {
+  int64_t n = gc_count(v);
+  if (gc_holds_floats(v)) {
     double *vals = ARENA_ARRAY(a, double, n + 1);
-    for (int64_t i = 0; i < n; i++) vals[i] = get(v, i);
+    for (int64_t i = 0; i < n; i++) vals[i] = gc_get(v, i);
     c = ir_cell_array(a, elems[v->kind], v->rank, v->sizes, vals);
   } else {
     int64_t *vals = ARENA_ARRAY(a, int64_t, n + 1);
@@ -212,7 +196,7 @@ static IrCell to_cell(Point *p, const dp_value *v, bool grow) {
 }
 
 // The oracle runs it first: it stops where compiled code would run on, and says what went wrong without a place.
-static bool ends(Point *p) {
+static bool ends(GcPoint *p) {
   GcFunction *g = p->g;
   const IrFunc *f = g->ir;
   IrCell *args = ARENA_ARRAY(g->arena, IrCell, f->n_params),
@@ -237,8 +221,8 @@ static const char *first_line(Arena *a, const char *text) {
   return arena_strdup(a, text, strcspn(text, "\n"));
 }
 
-static bool call(Point *p, dp_function *f, const dp_value *leaves, int n, const dp_value *more, int n_more,
-                 dp_value *out) {
+bool gc_call(GcPoint *p, dp_function *f, const dp_value *leaves, int n, const dp_value *more, int n_more,
+             dp_value *out) {
   GcFunction *g = p->g;
   int total;
   const dp_leaf *params = dp_parameters(f, &total);
@@ -255,30 +239,30 @@ static bool call(Point *p, dp_function *f, const dp_value *leaves, int n, const 
   return false;
 }
 
-static dp_value *room(Point *p, dp_function *f, int *n) {
+dp_value *gc_room(GcPoint *p, dp_function *f, int *n) {
   dp_results(f, n);
   return ARENA_ARRAY(p->g->arena, dp_value, *n + 1);
 }
 
-static void let_go(Point *p, dp_value *out, int n) {
+void gc_let_go(GcPoint *p, dp_value *out, int n) {
   for (int k = 0; k < n; k++) dp_value_free(p->g->ctx, &out[k]);
 }
 
-static double product(const dp_value *a, const dp_value *b, double *magnitude) {
+double gc_product(const dp_value *a, const dp_value *b, double *magnitude) {
   double sum = 0.0;
-  for (int64_t i = 0, n = count(a); holds_floats(a) && i < n; i++) {
-    double t = get(a, i) * get(b, i);
+  for (int64_t i = 0, n = gc_count(a); gc_holds_floats(a) && i < n; i++) {
+    double t = gc_get(a, i) * gc_get(b, i);
     sum += t;
     *magnitude += fabs(t);
   }
   return sum;
 }
 
-static double weigh(const Point *p, const dp_value *y, double *magnitude) {
+static double weigh(const GcPoint *p, const dp_value *y, double *magnitude) {
   double sum = 0.0;
   for (int k = 0; k < p->g->n_out; k++) {
-    if (count(&y[k]) != count(&p->weights[k])) return (double)NAN;
-    sum += product(&p->weights[k], &y[k], magnitude);
+    if (gc_count(&y[k]) != gc_count(&p->weights[k])) return (double)NAN;
+    sum += gc_product(&p->weights[k], &y[k], magnitude);
   }
   return sum;
 }
@@ -294,40 +278,40 @@ static int first_result(const GcFunction *g) {
 }
 
 // <w, f(x)>; NaN where f fails.
-static double value_at(Point *p) {
+static double value_at(GcPoint *p) {
   int n;
-  dp_value *y = room(p, p->g->f, &n);
+  dp_value *y = gc_room(p, p->g->f, &n);
   double magnitude = 0.0, v;
-  if (!call(p, p->g->f, p->x, p->g->n_leaves, NULL, 0, y)) return (double)NAN;
+  if (!gc_call(p, p->g->f, p->x, p->g->n_leaves, NULL, 0, y)) return (double)NAN;
   v = weigh(p, y + first_result(p->g), &magnitude);
-  let_go(p, y, n);
+  gc_let_go(p, y, n);
   return v;
 }
 
-static bool begin_point(Point *p) {
+static bool begin_point(GcPoint *p) {
   GcFunction *g = p->g;
   int n, first = first_result(g);
-  dp_value *y = room(p, g->f, &n);
-  if (!call(p, g->f, p->x, g->n_leaves, NULL, 0, y)) return false;
+  dp_value *y = gc_room(p, g->f, &n);
+  if (!gc_call(p, g->f, p->x, g->n_leaves, NULL, 0, y)) return false;
   p->weights = ARENA_ARRAY(g->arena, dp_value, g->n_out + 1);
   bool finite = true;
   for (int k = 0; k < g->n_out; k++) {
-    p->weights[k] = like(p, &y[first + k]);
-    fill_random(p, &p->weights[k], 0.5, 1.5);
-    if (g->n_out == 1 && !p->weights[k].rank) set(&p->weights[k], 0, 1.0); // then it is the derivative
-    for (int64_t i = 0, m = count(&y[first + k]); i < m && holds_floats(&y[first + k]); i++)
-      finite &= isfinite(get(&y[first + k], i)) != 0;
+    p->weights[k] = gc_like(p, &y[first + k]);
+    gc_fill_random(p, &p->weights[k], 0.5, 1.5);
+    if (g->n_out == 1 && !p->weights[k].rank) gc_set(&p->weights[k], 0, 1.0); // then it is the derivative
+    for (int64_t i = 0, m = gc_count(&y[first + k]); i < m && gc_holds_floats(&y[first + k]); i++)
+      finite &= isfinite(gc_get(&y[first + k], i)) != 0;
   }
   double magnitude = 0.0;
   p->value = weigh(p, y + first, &magnitude);
-  let_go(p, y, n);
+  gc_let_go(p, y, n);
   if (!finite) g->failed = "its result is not finite";
   return finite;
 }
 
 // ---- findings ----------------------------------------------------------------------------------------------------------
 
-static GcFinding *found(Point *p, const char *what) {
+GcFinding *gc_found(GcPoint *p, const char *what) {
   GcFunction *g = p->g;
   double no = (double)NAN;
   GcFinding f = {what, NULL, no, no, no, no, no, no, false};
@@ -342,7 +326,7 @@ static const char *forward_name(const GcFunction *g) {
   return g->decl->tangent_rule ? "the tangent rule" : "forward mode";
 }
 
-static const char *element_name(Point *p, int leaf, int64_t at) {
+const char *gc_element_name(GcPoint *p, int leaf, int64_t at) {
   const dp_value *v = &p->x[leaf];
   int64_t idx[DP_MAX_RANK];
   for (int d = v->rank - 1; d >= 0; d--) {
@@ -357,12 +341,13 @@ static const char *element_name(Point *p, int leaf, int64_t at) {
   return sb.data;
 }
 
-static double exactness(const GcFunction *g) { return g->narrow ? 2e-3 : 1e-9; }
+double gc_exactness(const GcFunction *g) { return g->narrow ? 2e-3 : 1e-9; }
 
-static void compare_value(Point *p, const char *who, const dp_value *y) {
+static void compare_value(GcPoint *p, const char *who, const dp_value *y) {
   double magnitude = 0.0, v = weigh(p, y, &magnitude);
-  if (fabs(v - p->value) <= exactness(p->g) * (magnitude + DBL_MIN)) return;
-  GcFinding *f = found(p, arena_printf(p->g->arena, "the value that %s returns is not the function's", who));
+  if (fabs(v - p->value) <= gc_exactness(p->g) * (magnitude + DBL_MIN)) return;
+  GcFinding *f =
+      gc_found(p, arena_printf(p->g->arena, "the value that %s returns is not the function's", who));
   f->at = p->value;
   f->reverse = v;
 }
@@ -370,12 +355,13 @@ static void compare_value(Point *p, const char *who, const dp_value *y) {
 // ---- both modes ----------------------------------------------------------------------------------------------------------
 
 // The gradient of <w, f> in reverse mode, by leaf; false: the adjoint fails.
-static bool reverse(Point *p, dp_value *gradient) {
+static bool reverse(GcPoint *p, dp_value *gradient) {
   GcFunction *g = p->g;
   int n, by = 0;
-  dp_value *out = room(p, g->vjp, &n);
-  if (!call(p, g->vjp, p->x, g->n_leaves, p->weights, g->n_out, out)) {
-    found(p, arena_printf(g->arena, "%s fails where the function does not: %s", reverse_name(g), g->failed));
+  dp_value *out = gc_room(p, g->vjp, &n);
+  if (!gc_call(p, g->vjp, p->x, g->n_leaves, p->weights, g->n_out, out)) {
+    gc_found(p,
+             arena_printf(g->arena, "%s fails where the function does not: %s", reverse_name(g), g->failed));
     return false;
   }
   for (int k = 0; k < g->n_leaves; k++) by += g->leaves[k].in_wrt;
@@ -383,49 +369,50 @@ static bool reverse(Point *p, dp_value *gradient) {
   for (int k = 0, at = n - by; k < g->n_leaves; k++) {
     if (!g->leaves[k].in_wrt) continue;
     const dp_value *d = &out[at++];
-    if (!holds_floats(&p->x[k])) continue;
-    gradient[k] = like(p, &p->x[k]);
-    if (count(d) != count(&p->x[k])) {
-      found(p, arena_printf(g->arena, "%s gives a derivative by `%s` of another size", reverse_name(g),
-                            g->leaves[k].path));
-      let_go(p, out, n);
+    if (!gc_holds_floats(&p->x[k])) continue;
+    gradient[k] = gc_like(p, &p->x[k]);
+    if (gc_count(d) != gc_count(&p->x[k])) {
+      gc_found(p, arena_printf(g->arena, "%s gives a derivative by `%s` of another size", reverse_name(g),
+                               g->leaves[k].path));
+      gc_let_go(p, out, n);
       return false;
     }
-    for (int64_t i = 0, m = count(d); i < m; i++) set(&gradient[k], i, get(d, i));
+    for (int64_t i = 0, m = gc_count(d); i < m; i++) gc_set(&gradient[k], i, gc_get(d, i));
   }
-  let_go(p, out, n);
+  gc_let_go(p, out, n);
   return true;
 }
 
 // <w, f'(x) dx> in forward mode; NaN: the tangent fails.
-static double forward(Point *p, const dp_value *dx, double *magnitude) {
+static double forward(GcPoint *p, const dp_value *dx, double *magnitude) {
   GcFunction *g = p->g;
   int n, by = 0;
-  dp_value *more = ARENA_ARRAY(g->arena, dp_value, g->n_leaves + 1), *out = room(p, g->jvp, &n);
+  dp_value *more = ARENA_ARRAY(g->arena, dp_value, g->n_leaves + 1), *out = gc_room(p, g->jvp, &n);
   for (int k = 0; k < g->n_leaves; k++)
     if (g->leaves[k].in_wrt) more[by++] = dx[k];
-  if (!call(p, g->jvp, p->x, g->n_leaves, more, by, out)) {
-    found(p, arena_printf(g->arena, "%s fails where the function does not: %s", forward_name(g), g->failed));
+  if (!gc_call(p, g->jvp, p->x, g->n_leaves, more, by, out)) {
+    gc_found(p,
+             arena_printf(g->arena, "%s fails where the function does not: %s", forward_name(g), g->failed));
     return (double)NAN;
   }
   double v = weigh(p, out + n - g->n_out, magnitude);
-  let_go(p, out, n);
+  gc_let_go(p, out, n);
   return v;
 }
 
-static void forward_value(Point *p) {
+static void forward_value(GcPoint *p) {
   GcFunction *g = p->g;
   int n, by = 0;
-  dp_value *more = ARENA_ARRAY(g->arena, dp_value, g->n_leaves + 1), *out = room(p, g->jvp, &n);
+  dp_value *more = ARENA_ARRAY(g->arena, dp_value, g->n_leaves + 1), *out = gc_room(p, g->jvp, &n);
   for (int k = 0; k < g->n_leaves; k++)
     if (g->leaves[k].in_wrt) more[by++] = p->direction[k];
-  if (!call(p, g->jvp, p->x, g->n_leaves, more, by, out)) return; // forward() tells
+  if (!gc_call(p, g->jvp, p->x, g->n_leaves, more, by, out)) return; // forward() tells
   compare_value(p, forward_name(g), out + n - 2 * g->n_out);
-  let_go(p, out, n);
+  gc_let_go(p, out, n);
 }
 
 // What an adjoint rule returns beside its function. Nobody may ever look at it, so only the oracle does.
-static void rule_value(Point *p) {
+static void rule_value(GcPoint *p) {
   GcFunction *g = p->g;
   const IrFunc *f = g->ir, *rule = f->adjoint_rule ? ir_func_find(g->m, f->adjoint_rule) : NULL;
   int n = f->n_params - f->n_sizes;
@@ -440,7 +427,7 @@ static void rule_value(Point *p) {
     args[f->n_sizes + k] = to_cell(p, &p->x[k], ir_type(f, f->body->args[f->n_sizes + k]).grow);
   int at = f->n_params;
   for (int k = 0; k < g->n_out && at < rule->n_params; k++)
-    if (holds_floats(&p->weights[k]))
+    if (gc_holds_floats(&p->weights[k]))
       args[at] = to_cell(p, &p->weights[k], ir_type(rule, rule->body->args[at]).grow), at++;
   IrInterp in = {.arena = g->arena, .module = g->m, .round = true, .max_steps = MAX_STEPS};
   if (at != rule->n_params || !ir_interp(&in, rule, args, out)) return;
@@ -448,51 +435,51 @@ static void rule_value(Point *p) {
   for (int k = at = f->n_sizes; k < f->n_params; k++) first -= ir_is_float(ir_type(f, f->body->args[k]));
   dp_value *y = ARENA_ARRAY(g->arena, dp_value, g->n_out + 1);
   for (int k = 0; k < g->n_out; k++) {
-    y[k] = like(p, &p->weights[k]);
+    y[k] = gc_like(p, &p->weights[k]);
     const IrCell *c = &out[first + k];
-    if (holds_floats(&y[k]) && c->type.rank == y[k].rank)
-      for (int64_t i = 0, m = count(&y[k]); i < m; i++)
-        set(&y[k], i, (double)(c->type.rank ? ir_cell_at(c, i) : c->v.q));
+    if (gc_holds_floats(&y[k]) && c->type.rank == y[k].rank)
+      for (int64_t i = 0, m = gc_count(&y[k]); i < m; i++)
+        gc_set(&y[k], i, (double)(c->type.rank ? ir_cell_at(c, i) : c->v.q));
   }
   compare_value(p, "the adjoint rule", y);
 }
 
 // One direction per element: only when something is wrong, or there is no other mode.
-static bool forward_gradient(Point *p, dp_value *gradient) {
+static bool forward_gradient(GcPoint *p, dp_value *gradient) {
   GcFunction *g = p->g;
   dp_value *dx = ARENA_ARRAY(g->arena, dp_value, g->n_leaves);
-  for (int k = 0; k < g->n_leaves; k++) dx[k] = like(p, &p->x[k]);
+  for (int k = 0; k < g->n_leaves; k++) dx[k] = gc_like(p, &p->x[k]);
   for (int k = 0; k < g->n_leaves; k++) {
-    if (!holds_floats(&dx[k])) continue;
-    gradient[k] = like(p, &dx[k]);
-    for (int64_t i = 0, m = count(&dx[k]); i < m && i < MAX_ELEMENTS; i++) {
+    if (!gc_holds_floats(&dx[k])) continue;
+    gradient[k] = gc_like(p, &dx[k]);
+    for (int64_t i = 0, m = gc_count(&dx[k]); i < m && i < MAX_ELEMENTS; i++) {
       double magnitude = 0.0;
-      set(&dx[k], i, 1.0);
+      gc_set(&dx[k], i, 1.0);
       double d = forward(p, dx, &magnitude);
       if (isnan(d)) return false;
-      set(&gradient[k], i, d);
-      set(&dx[k], i, 0.0);
+      gc_set(&gradient[k], i, d);
+      gc_set(&dx[k], i, 0.0);
     }
   }
   return true;
 }
 
 // True if they agree.
-static bool dot_test(Point *p, const dp_value *gradient) {
+static bool dot_test(GcPoint *p, const dp_value *gradient) {
   GcFunction *g = p->g;
   double one = 0.0, other = 0.0, left = forward(p, p->direction, &one), right = 0.0;
   if (isnan(left)) return true; // told, or a derivative that is NaN in both
   for (int k = 0; k < g->n_leaves; k++)
-    if (holds_floats(&p->x[k])) right += product(&gradient[k], &p->direction[k], &other);
+    if (gc_holds_floats(&p->x[k])) right += gc_product(&gradient[k], &p->direction[k], &other);
   double off = fabs(left - right) / (one + other + DBL_MIN);
   if (off > g->worst_dot) g->worst_dot = off;
-  return off <= exactness(g);
+  return off <= gc_exactness(g);
 }
 
 // ---- differences -----------------------------------------------------------------------------------------------------------
 
 typedef struct Element {
-  Point *p;
+  GcPoint *p;
   int leaf;
   int64_t at;
   double x;
@@ -500,10 +487,10 @@ typedef struct Element {
 
 static double moved(const Element *e, double h, double *actual) {
   dp_value *v = &e->p->x[e->leaf];
-  set(v, e->at, e->x + h);
-  *actual = get(v, e->at) - e->x;
+  gc_set(v, e->at, e->x + h);
+  *actual = gc_get(v, e->at) - e->x;
   double y = value_at(e->p);
-  set(v, e->at, e->x);
+  gc_set(v, e->at, e->x);
   return y;
 }
 
@@ -556,7 +543,7 @@ static bool kink_near(const Element *e, double *left, double *right) {
   return false;
 }
 
-static bool agrees(const Point *p, double have, double want, double error) {
+static bool agrees(const GcPoint *p, double have, double want, double error) {
   double scale = fmax(fabs(have), fabs(want)) + 1e-3 * p->scale;
   return fabs(have - want) <= p->g->tol * scale + 4.0 * fmin(error, 1e-3 * scale);
 }
@@ -565,7 +552,7 @@ typedef struct Both { // derivatives by one element; NaN: there is no such mode
   double reverse, forward;
 } Both;
 
-static bool both_agree(const Point *p, const Both *have, double want, double error) {
+static bool both_agree(const GcPoint *p, const Both *have, double want, double error) {
   return (isnan(have->reverse) || agrees(p, have->reverse, want, error)) &&
          (isnan(have->forward) || agrees(p, have->forward, want, error));
 }
@@ -582,20 +569,20 @@ static double nearest_derivative(const Element *e, const Both *have, double *err
   return first;
 }
 
-static void compare_element(Point *p, int leaf, int64_t at, const dp_value *by_reverse,
+static void compare_element(GcPoint *p, int leaf, int64_t at, const dp_value *by_reverse,
                             const dp_value *by_forward) {
   GcFunction *g = p->g;
-  Element e = {p, leaf, at, get(&p->x[leaf], at)};
-  double r = by_reverse ? get(&by_reverse[leaf], at) : (double)NAN;
-  double f = by_forward ? get(&by_forward[leaf], at) : (double)NAN;
+  Element e = {p, leaf, at, gc_get(&p->x[leaf], at)};
+  double r = by_reverse ? gc_get(&by_reverse[leaf], at) : (double)NAN;
+  double f = by_forward ? gc_get(&by_forward[leaf], at) : (double)NAN;
   if ((by_reverse && !isfinite(r)) || (by_forward && !isfinite(f))) {
     const char *who = by_reverse && !isfinite(r) ? reverse_name(g) : forward_name(g);
     double what = by_reverse && !isfinite(r) ? r : f;
-    GcFinding *now = found(p, arena_printf(g->arena, "%s gives %s, where the function is finite", who,
-                                           isnan(what)  ? "nan"
-                                           : what > 0.0 ? "inf"
-                                                        : "-inf"));
-    now->argument = element_name(p, leaf, at);
+    GcFinding *now = gc_found(p, arena_printf(g->arena, "%s gives %s, where the function is finite", who,
+                                              isnan(what)  ? "nan"
+                                              : what > 0.0 ? "inf"
+                                                           : "-inf"));
+    now->argument = gc_element_name(p, leaf, at);
     now->at = e.x;
     now->reverse = r;
     now->forward = f;
@@ -618,49 +605,49 @@ static void compare_element(Point *p, int leaf, int64_t at, const dp_value *by_r
   bool wrong_r = by_reverse && !agrees(p, r, d, error), wrong_f = by_forward && !agrees(p, f, d, error);
   const char *who = wrong_r ? reverse_name(g) : forward_name(g);
   if (wrong_r && wrong_f) who = arena_printf(g->arena, "%s and %s", who, forward_name(g));
-  GcFinding *now = found(p, arena_printf(g->arena, "%s %s not give what differences give", who,
-                                         wrong_r && wrong_f ? "do" : "does"));
-  *now = (GcFinding){now->what, element_name(p, leaf, at), e.x, r, f, d, left, right, kink};
+  GcFinding *now = gc_found(p, arena_printf(g->arena, "%s %s not give what differences give", who,
+                                            wrong_r && wrong_f ? "do" : "does"));
+  *now = (GcFinding){now->what, gc_element_name(p, leaf, at), e.x, r, f, d, left, right, kink};
 }
 
 // The largest element of the gradient: what is small beside it is not looked at to the last digit.
-static void find_scale(Point *p, const dp_value *gradient) {
+static void find_scale(GcPoint *p, const dp_value *gradient) {
   p->scale = 0.0;
   for (int k = 0; k < p->g->n_leaves; k++)
-    for (int64_t i = 0, m = count(&p->x[k]); holds_floats(&p->x[k]) && i < m; i++)
-      p->scale = fmax(p->scale, fabs(get(&gradient[k], i)));
+    for (int64_t i = 0, m = gc_count(&p->x[k]); gc_holds_floats(&p->x[k]) && i < m; i++)
+      p->scale = fmax(p->scale, fabs(gc_get(&gradient[k], i)));
 }
 
-static void compare_all(Point *p, const dp_value *by_reverse, const dp_value *by_forward) {
+static void compare_all(GcPoint *p, const dp_value *by_reverse, const dp_value *by_forward) {
   GcFunction *g = p->g;
   int64_t total = 0;
   for (int k = 0; k < g->n_leaves; k++)
-    if (holds_floats(&p->x[k])) total += count(&p->x[k]);
+    if (gc_holds_floats(&p->x[k])) total += gc_count(&p->x[k]);
   find_scale(p, by_reverse ? by_reverse : by_forward);
   for (int k = 0; k < g->n_leaves; k++)
-    for (int64_t i = 0, m = count(&p->x[k]); holds_floats(&p->x[k]) && i < m; i++)
+    for (int64_t i = 0, m = gc_count(&p->x[k]); gc_holds_floats(&p->x[k]) && i < m; i++)
       if (by_forward ? i < MAX_ELEMENTS : total <= MAX_ELEMENTS || below(p, total) < MAX_ELEMENTS)
         compare_element(p, k, i, by_reverse, by_forward);
 }
 
 // Without differences, the two modes say at which argument they part.
-static void compare_modes(Point *p, const dp_value *by_reverse, const dp_value *by_forward) {
+static void compare_modes(GcPoint *p, const dp_value *by_reverse, const dp_value *by_forward) {
   GcFunction *g = p->g;
   find_scale(p, by_reverse);
   for (int k = 0; k < g->n_leaves; k++)
-    for (int64_t i = 0, m = count(&p->x[k]); holds_floats(&p->x[k]) && i < m && i < MAX_ELEMENTS; i++) {
-      double r = get(&by_reverse[k], i), f = get(&by_forward[k], i);
-      if (fabs(r - f) <= 100.0 * exactness(g) * (fabs(r) + fabs(f) + p->scale)) continue;
+    for (int64_t i = 0, m = gc_count(&p->x[k]); gc_holds_floats(&p->x[k]) && i < m && i < MAX_ELEMENTS; i++) {
+      double r = gc_get(&by_reverse[k], i), f = gc_get(&by_forward[k], i);
+      if (fabs(r - f) <= 100.0 * gc_exactness(g) * (fabs(r) + fabs(f) + p->scale)) continue;
       const char *what = arena_printf(g->arena, "%s and %s differ", reverse_name(g), forward_name(g));
-      GcFinding *now = found(p, what);
-      now->argument = element_name(p, k, i);
-      now->at = get(&p->x[k], i);
+      GcFinding *now = gc_found(p, what);
+      now->argument = gc_element_name(p, k, i);
+      now->at = gc_get(&p->x[k], i);
       now->reverse = r;
       now->forward = f;
     }
 }
 
-static void compare(Point *p) {
+static void compare(GcPoint *p) {
   GcFunction *g = p->g;
   dp_value *by_reverse = g->vjp ? ARENA_ARRAY(g->arena, dp_value, g->n_leaves) : NULL;
   dp_value *by_forward = NULL;
@@ -676,12 +663,13 @@ static void compare(Point *p) {
   if (!g->detaches) compare_all(p, by_reverse, by_forward);
   if (parted && g->findings.len == before) compare_modes(p, by_reverse, by_forward);
   if (parted && g->findings.len == before)
-    found(p, arena_printf(g->arena, "%s and %s differ along a random direction", reverse_name(g),
-                          forward_name(g)));
+    gc_found(p, arena_printf(g->arena, "%s and %s differ along a random direction", reverse_name(g),
+                             forward_name(g)));
+  if (by_reverse && g->second && !g->findings.len) gradcheck_second(p, by_reverse);
 }
 
 bool gradcheck_point(GcFunction *g, int attempt) {
-  Point p = {.g = g, .attempt = attempt, .key = g->seed};
+  GcPoint p = {.g = g, .attempt = attempt, .key = g->seed};
   p.counter = (int64_t)attempt << 32;
   for (const char *c = g->decl->name; *c; c++) p.key = (int64_t)((uint64_t)p.key * 31 + (unsigned char)*c);
   if (!draw(&p) || !ends(&p) || !begin_point(&p)) return false;
