@@ -19,6 +19,7 @@ typedef struct CgOptions {
   bool strict_fp;    // no contraction, no reassociation
   bool precise_math; // elementary functions within 1 ULP (the kernels all are)
   bool debug_info;   // line tables through DIBuilder
+  int lanes;         // how many iterations of loops run side by side wherever they can; 0: as many as pay
 } CgOptions;
 
 // How the program's main is called: its options, with defaults.
@@ -42,8 +43,9 @@ typedef struct CgMain {
 
 typedef struct CgModule CgModule; // an LLVM module with its context and target machine
 
-// How many iterations of a loop the machine can run side by side (IrModule.lanes); 0 with strict_fp, which fixes the order
-// of sums, or without optimisation.
+enum { CG_MOST_LANES = 64 };
+// How many floats the machine computes at once (IrModule.lanes), or those that the options ask for; 0 with strict_fp, which
+// fixes the order of sums, or without optimisation.
 int cg_lanes(const CgOptions *opt);
 // NULL and *why (owned by the arena) if LLVM refuses (unknown cpu, a module that does not verify: our bug).
 CgModule *cg_module(Arena *a, const IrModule *m, const CgOptions *opt, const CgMain *main, const char **why);

@@ -75,7 +75,9 @@ int cg_lanes(const CgOptions *opt) {
     kernels = kernels_of(features);
     LLVMDisposeMessage(features);
   }
-  return kernels == CG_AVX512 ? 8 : kernels == CG_AVX2 ? 4 : 0;
+  if (kernels < CG_AVX2) return 0;
+  bool possible = opt->lanes >= 1 && opt->lanes <= CG_MOST_LANES && (opt->lanes & (opt->lanes - 1)) == 0;
+  return possible ? opt->lanes : kernels == CG_AVX512 ? 8 : 4;
 }
 
 LLVMTargetMachineRef cg_machine(Arena *a, const CgOptions *opt, CgKernels *kernels, const char **why) {

@@ -115,16 +115,19 @@ static LLVMValueRef is_bad(Fn *fn, const IrOp *op, const LLVMValueRef *a) {
     return LLVMBuildOr(b, LLVMBuildICmp(b, LLVMIntUGT, a[0], a[1], ""),
                        LLVMBuildICmp(b, LLVMIntUGT, a[1], a[2], ""), "");
   case IR_CHECK_SIZE: return LLVMBuildICmp(b, LLVMIntNE, a[0], a[1], "");
-  case IR_CHECK_DIV: return LLVMBuildICmp(b, LLVMIntEQ, a[0], cg_int(fn->cg, 0), "");
+  case IR_CHECK_DIV: return LLVMBuildICmp(b, LLVMIntEQ, a[0], LLVMConstNull(LLVMTypeOf(a[0])), "");
   default: return LLVMBuildNot(b, a[0], "");
   }
 }
 
 void cg_emit_check(Fn *fn, const IrOp *op) {
   Cg *cg = fn->cg;
-  LLVMValueRef a[3] = {NULL};
-  for (int i = 0; i < op->n_args && i < 3; i++) a[i] = cg_v(fn, op->args[i]);
-  LLVMBasicBlockRef good = cg_cold_begin(fn, is_bad(fn, op, a));
+  LLVMValueRef a[3] = {NULL}, bad;
+  bool lanes = cg_emit_lane_operands(fn, op, a);
+  for (int i = 0; i < op->n_args && i < 3 && !lanes; i++) a[i] = cg_v(fn, op->args[i]);
+  bad = is_bad(fn, op, a);
+  LLVMBasicBlockRef good = cg_cold_begin(fn, lanes ? cg_any_lane(fn, &bad) : bad);
+  for (int i = 0; i < op->n_args && lanes; i++) a[i] = cg_first_lane(fn, bad, a[i]);
   LLVMValueRef site = cg_site(cg, fn->ir, op->loc), status;
   if (op->kind == IR_CHECK_DIV) {
     status = cg_call_runtime(fn, CG_dprt_fail_divide, (LLVMValueRef[]){fn->ctx, site}, 2);

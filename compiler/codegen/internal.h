@@ -106,6 +106,7 @@ typedef struct Fn {
   LLVMValueRef fail_phi;
   IrSums sums;          // which may be taken in any order, unless strict_fp
   const IrLanes *lanes; // inside a loop that runs in lanes
+  LLVMValueRef mask;    // there, in a branch: of the lanes that took it; NULL: all
   bool few;             // inside a loop of a few iterations
   int *buffer;          // by IrVal: which buffer an array lives in; -1: no array (alias.c)
   int n_buffers;
@@ -189,7 +190,13 @@ void cg_loop_end(Fn *fn, CgLoop *l);
 // ---- lanes.c: loops that run in SIMD lanes ------------------------------------------------------------------------
 // Inside one, a value that differs from lane to lane is a vector, and an array of such values has vectors for elements.
 bool cg_emit_lanes(Fn *fn, const IrOp *op);       // a FOR; false: it is not marked for lanes
+bool cg_emit_parting(Fn *fn, const IrOp *op);     // an IF; false: all lanes go one way
 bool cg_emit_lane_access(Fn *fn, const IrOp *op); // GET, SET, ACC; false: the same as elsewhere
+// A check whose operands differ from lane to lane: these; false: they do not. Then whether it holds in any lane that is
+// there (`bits` becomes those lanes), and an operand of the first of them.
+bool cg_emit_lane_operands(Fn *fn, const IrOp *op, LLVMValueRef *out);
+LLVMValueRef cg_any_lane(Fn *fn, LLVMValueRef *bits);
+LLVMValueRef cg_first_lane(Fn *fn, LLVMValueRef bits, LLVMValueRef operand);
 bool cg_is_own(const Fn *fn, IrVal v);
 unsigned cg_lanes_of(const Fn *fn, IrVal v);                             // 1 unless each lane has its own
 LLVMTypeRef cg_value_type(const Fn *fn, IrVal v);                        // of a scalar

@@ -96,6 +96,26 @@ LLVMValueRef cg_join(Fn *fn, LLVMValueRef *parts, unsigned n) {
   return parts[0];
 }
 
+// ---- which lanes -------------------------------------------------------------------------------------------------------
+
+LLVMValueRef cg_first_lane(Fn *fn, LLVMValueRef bits, LLVMValueRef operand) {
+  LLVMTypeRef word = LLVMIntTypeInContext(fn->cg->ctx, fn->lanes->loop->lanes);
+  LLVMValueRef args[2] = {LLVMBuildBitCast(fn->b, bits, word, ""), LLVMConstInt(fn->cg->i1, 0, false)};
+  return LLVMBuildExtractElement(fn->b, operand, cg_intrinsic(fn, "llvm.cttz", word, args, 2), "");
+}
+
+LLVMValueRef cg_any_lane(Fn *fn, LLVMValueRef *bits) {
+  if (fn->mask) *bits = LLVMBuildAnd(fn->b, fn->mask, *bits, "");
+  return cg_intrinsic(fn, "llvm.vector.reduce.or", LLVMTypeOf(*bits), bits, 1);
+}
+
+bool cg_emit_lane_operands(Fn *fn, const IrOp *op, LLVMValueRef *out) {
+  bool differ = false;
+  for (int k = 0; k < op->n_args; k++) differ |= cg_is_own(fn, op->args[k]) || stride_of(fn, op->args[k]);
+  for (int k = 0; k < op->n_args && differ; k++) out[k] = cg_spread(fn, op->args[k]);
+  return differ;
+}
+
 // ---- elements ----------------------------------------------------------------------------------------------------------
 
 // Where the lanes' elements of an access are.
@@ -106,13 +126,18 @@ typedef struct Place {
   bool same, vector;
 } Place;
 
+// Lanes that are not here look where the first that is looks: an index that was checked.
+static LLVMValueRef only_checked(Fn *fn, LLVMValueRef flat) {
+  return LLVMBuildSelect(fn->b, fn->mask, flat, cg_splat(fn, cg_first_lane(fn, fn->mask, flat)), "");
+}
+
 static Place place_of(Fn *fn, const IrOp *op) {
   IrVal a = op->args[0];
   int rank = ir_type(fn->ir, a).rank;
   const IrVal *dims = ir_dims(fn->ir, a);
   Place p = {.array = a, .same = true};
   for (int k = 1; k <= rank; k++) {
-    p.vector |= cg_is_own(fn, op->args[k]);
+    p.vector |= cg_is_own(fn, op->args[k]) || (fn->mask && stride_of(fn, op->args[k]));
     p.same &= !cg_is_own(fn, op->args[k]) && !stride_of(fn, op->args[k]);
   }
   for (int k = 0; k < rank; k++) {
@@ -128,6 +153,7 @@ static Place place_of(Fn *fn, const IrOp *op) {
     p.stride = LLVMBuildNSWAdd(fn->b, LLVMBuildNSWMul(fn->b, p.stride, n, ""), step, "");
   }
   if (p.vector || p.same) p.stride = NULL;
+  if (p.vector && fn->mask) p.flat = only_checked(fn, p.flat);
   return p;
 }
 
@@ -207,6 +233,13 @@ static void store_lanes(Fn *fn, const Place *p, LLVMValueRef value) {
     store_lane(fn, p, l, LLVMBuildExtractElement(fn->b, value, cg_int(fn->cg, l), ""));
 }
 
+// What a sum does not notice.
+static LLVMValueRef nothing(LLVMValueRef like) {
+  LLVMTypeRef t = LLVMTypeOf(like);
+  bool ints = LLVMGetTypeKind(LLVMGetElementType(t)) == LLVMIntegerTypeKind;
+  return ints ? LLVMConstNull(t) : LLVMConstReal(t, -0.0);
+}
+
 static LLVMValueRef plus(Fn *fn, const Place *p, LLVMValueRef a, LLVMValueRef b) {
   bool f = ir_is_float(ir_type(fn->ir, p->array));
   return f ? cg_fp(fn, LLVMBuildFAdd(fn->b, a, b, ""), true) : LLVMBuildAdd(fn->b, a, b, "");
@@ -252,6 +285,7 @@ bool cg_emit_lane_access(Fn *fn, const IrOp *op) {
   }
   *cg_val(fn, op->result) = *cg_val(fn, p.array);
   LLVMValueRef value = cg_spread(fn, op->args[op->n_args - 1]);
+  if (fn->mask && op->kind == IR_ACC) value = LLVMBuildSelect(fn->b, fn->mask, value, nothing(value), "");
   if (op->kind == IR_SET && p.same)
     cg_store(fn, p.array, p.flat, value);
   else if (op->kind == IR_SET)
@@ -265,13 +299,58 @@ bool cg_emit_lane_access(Fn *fn, const IrOp *op) {
   return true;
 }
 
+// ---- branches ----------------------------------------------------------------------------------------------------------
+
+// Runs a branch for the lanes in `mask`, if there are any; the scalars it yields come back as vectors, meaningless in the
+// other lanes. Arrays are changed in place.
+static void run_branch(Fn *fn, const IrOp *op, int which, LLVMValueRef mask, LLVMValueRef *yields) {
+  const IrRegion *r = op->regions[which];
+  LLVMValueRef around = fn->mask;
+  LLVMBasicBlockRef before = LLVMGetInsertBlock(fn->b), branch = cg_block(fn, "taken"),
+                    after = cg_block(fn, "parted");
+  LLVMBuildCondBr(fn->b, cg_any_lane(fn, &mask), branch, after);
+  cg_place(fn, branch);
+  fn->mask = mask;
+  cg_region(fn, r);
+  for (int k = 0; k < op->n_results; k++)
+    if (!ir_type(fn->ir, r->yields[k]).rank) yields[k] = cg_spread(fn, r->yields[k]);
+  fn->mask = around;
+  LLVMBasicBlockRef end = LLVMGetInsertBlock(fn->b);
+  LLVMBuildBr(fn->b, after);
+  cg_place(fn, after);
+  for (int k = 0; k < op->n_results; k++) {
+    if (!yields[k]) continue;
+    LLVMValueRef phi = LLVMBuildPhi(fn->b, LLVMTypeOf(yields[k]), "");
+    LLVMValueRef from[2] = {LLVMConstNull(LLVMTypeOf(yields[k])), yields[k]};
+    LLVMAddIncoming(phi, from, (LLVMBasicBlockRef[]){before, end}, 2);
+    yields[k] = phi;
+  }
+}
+
+bool cg_emit_parting(Fn *fn, const IrOp *op) {
+  if (!cg_is_own(fn, op->args[0])) return false;
+  LLVMValueRef taken = cg_v(fn, op->args[0]), *yields[2];
+  for (int i = 0; i < 2; i++) {
+    LLVMValueRef mask = i ? LLVMBuildNot(fn->b, taken, "") : taken;
+    yields[i] = ARENA_ARRAY(fn->cg->arena, LLVMValueRef, op->n_results);
+    run_branch(fn, op, i, mask, yields[i]);
+  }
+  for (int k = 0; k < op->n_results; k++) {
+    IrVal r = ir_result(op, k);
+    if (yields[0][k])
+      cg_set(fn, r, LLVMBuildSelect(fn->b, taken, yields[0][k], yields[1][k], ""));
+    else
+      *cg_val(fn, r) = *cg_val(fn, fn->lanes->loop->regions[0]->args[fn->lanes->carried_by[r]]);
+  }
+  return true;
+}
+
 // ---- the loop ----------------------------------------------------------------------------------------------------------
 
 // What a lane's sum starts with: the first with what the loop was given, the others with nothing.
 static LLVMValueRef start_of_sum(Fn *fn, IrOpKind family, LLVMValueRef init) {
   if (family != IR_ADD) return cg_splat(fn, init);
-  LLVMValueRef nothing = LLVMConstReal(widened(fn, LLVMTypeOf(init)), -0.0);
-  return LLVMBuildInsertElement(fn->b, nothing, init, cg_int(fn->cg, 0), "");
+  return LLVMBuildInsertElement(fn->b, nothing(cg_splat(fn, init)), init, cg_int(fn->cg, 0), "");
 }
 
 typedef struct Copies { // of one accumulator

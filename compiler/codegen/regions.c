@@ -199,6 +199,7 @@ static void emit_while(Fn *fn, const IrOp *op) {
 }
 
 static void emit_if(Fn *fn, const IrOp *op) {
+  if (cg_emit_parting(fn, op)) return;
   LLVMBasicBlockRef start[2] = {cg_block(fn, "then"), cg_block(fn, "else")}, end[2],
                     exit = cg_block(fn, "end");
   LLVMBuildCondBr(fn->b, cg_v(fn, op->args[0]), start[0], start[1]);

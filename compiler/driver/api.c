@@ -178,7 +178,8 @@ dp_status dp_compile(dp_context *ctx, const char *path, const char *source, size
     o.cg = (CgOptions){.opt_level = options->opt_level,
                        .cpu = options->cpu ? options->cpu : "native",
                        .strict_fp = options->strict_fp,
-                       .precise_math = options->precise_math};
+                       .precise_math = options->precise_math,
+                       .lanes = options->lanes};
   o.memory_budget = ctx->hooks.compile_memory;
   if (!session_open(&p->session, &o)) {
     free(p);

@@ -142,6 +142,13 @@ static bool set_tolerance(Console *c, const char *arg, double *out) {
   return false;
 }
 
+static bool set_lanes(Console *c, const char *arg, int *out) {
+  *out = atoi(arg);
+  if (*out >= 1 && *out <= CG_MOST_LANES && (*out & (*out - 1)) == 0) return true;
+  sb_addf(&c->err, "dp: --lanes is a power of two up to %d, and not `%s`\n", CG_MOST_LANES, arg);
+  return false;
+}
+
 static bool set_option(Console *c, Options *o, int letter, const char *arg) {
   const char *name;
   switch (letter) {
@@ -150,6 +157,7 @@ static bool set_option(Console *c, Options *o, int letter, const char *arg) {
   case 'c': o->driver.cg.cpu = arg; return true;
   case 'S': o->driver.cg.strict_fp = true; return true;
   case 'P': o->driver.cg.precise_math = true; return true;
+  case 'n': return set_lanes(c, arg, &o->driver.cg.lanes);
   case 'j': o->json = true; return true;
   case 'd': return set_pass(c, arg, true, &o->driver.dump);
   case 's': return set_pass(c, arg, false, &o->driver.stop_after);

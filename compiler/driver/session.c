@@ -140,6 +140,7 @@ bool session_optimize(Session *s, IrModule *m) {
                   .dump = after_pass,
                   .user = &d};
   m->lanes = cg_lanes(&s->o.cg);
+  m->lanes_anywhere = s->o.cg.lanes > 0;
   opt_module(m, &o);
   if (d.wrong) {
     diag_add(&s->diags, DIAG_INTERNAL, LOC_NONE, "the IR is malformed after %s: %s", d.wrong_after, d.wrong);

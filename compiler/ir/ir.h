@@ -193,6 +193,7 @@ struct IrModule {
   VEC(IrFunc *) funcs;
   VEC(IrChain) chains; // chains.data[0] is unused
   int lanes;           // how many floats the machine that it is for computes at once; 0: no lanes
+  bool lanes_anywhere; // exactly so many, worth it or not
 };
 
 // ---- build.c: construction -----------------------------------------------------------------------------------

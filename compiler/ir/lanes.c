@@ -19,7 +19,8 @@ typedef struct Find {
   const IrFunc *f;
   const IrSums *sums;
   IrLanes *out;
-  Row *rows; // by the loop's results
+  Row *rows;    // by the loop's results
+  int branches; // around, that not every lane takes
   bool changed, refused;
 } Find;
 
@@ -154,6 +155,7 @@ static void visit_element(Find *d, const IrOp *op) {
   }
   share(d, op->result, a);
   if (of) {
+    if (d->branches && op->kind == IR_SET) refuse(d);
     raise_to(d, op->result, LANE_SAME, 0);
     return;
   }
@@ -190,12 +192,23 @@ static void visit_for(Find *d, const IrOp *op) {
   }
 }
 
+// Where lanes part, both branches run, each for the lanes that take it. Of arrays only accumulators may come out.
 static void visit_if(Find *d, const IrOp *op) {
-  if (!is_same(d, op->args[0])) refuse(d);
+  bool part = !is_same(d, op->args[0]);
+  d->branches += part;
   for (int i = 0; i < 2; i++) {
     visit_region(d, op->regions[i]);
-    for (int k = 0; k < op->n_results; k++) share(d, op->regions[i]->yields[k], ir_result(op, k));
+    for (int k = 0; k < op->n_results; k++) {
+      IrVal r = ir_result(op, k), v = op->regions[i]->yields[k];
+      share(d, v, r);
+      if (!part) continue;
+      if (!ir_type(d->f, r).rank)
+        raise_to(d, r, LANE_OWN, 0);
+      else if (!d->out->carried_by[v])
+        refuse(d);
+    }
   }
+  d->branches -= part;
 }
 
 static void all_same(Find *d, const IrOp *op) {
@@ -225,7 +238,7 @@ static void visit_op(Find *d, const IrOp *op) {
   case IR_CHECK_INDEX:
   case IR_CHECK_RANGE:
   case IR_CHECK_SIZE:
-  case IR_CHECK_DIV:
+  case IR_CHECK_DIV: return;
   case IR_MATMUL: all_same(d, op); return;
   default:
     if (op->n_regions || !(ir_op_info[op->kind].flags & (IR_P | IR_D)) || op->n_results != 1 ||

@@ -72,7 +72,7 @@ static IrWalk note_row(void *user, IrOp *op) {
 
 typedef struct Cost {
   double side_by_side, one_by_one; // of as many iterations as there are lanes
-  bool loops;
+  bool gains; // there is what LLVM's own vectoriser does not do: loops inside, or branches
 } Cost;
 
 static bool is_linear(const Choice *c, IrVal v) {
@@ -118,21 +118,27 @@ static double trips(const Choice *c, const IrOp *op) {
   return n;
 }
 
-static void add_region(const Choice *c, const IrRegion *r, double times, double speed, Cost *sum) {
+// How often the region's operations run in one iteration of the loop, one by one and side by side.
+typedef struct Times {
+  double one, side;
+} Times;
+
+static void add_region(const Choice *c, const IrRegion *r, Times times, double speed, Cost *sum) {
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
     if (op->n_regions) {
-      bool loop = op->kind == IR_FOR || op->kind == IR_BUILD;
-      sum->loops |= loop;
-      double inner = loop && is_vectorizable(c, op) ? c->width * SPEED_OF_INNER : 1.0;
-      for (int k = 0; k < op->n_regions; k++)
-        add_region(c, op->regions[k], times * (loop ? trips(c, op) : 0.5), inner, sum);
+      bool loop = op->kind == IR_FOR || op->kind == IR_BUILD, parts = !loop && is_own(c, op->args[0]);
+      sum->gains |= loop || parts;
+      double n = loop ? trips(c, op) : 0.5,
+             inner = loop && is_vectorizable(c, op) ? c->width * SPEED_OF_INNER : 1.0;
+      Times within = {times.one * n, times.side * (parts ? 1.0 : n)};
+      for (int k = 0; k < op->n_regions; k++) add_region(c, op->regions[k], within, inner, sum);
       continue;
     }
     double cost = ir_op_info[op->kind].cost, mine = cost;
     if (op->kind == IR_GET || op->kind == IR_SET || op->kind == IR_ACC) mine = access_cost(c, op);
-    sum->side_by_side += times * mine;
-    sum->one_by_one += times * cost * c->width / speed;
+    sum->side_by_side += times.side * mine;
+    sum->one_by_one += times.one * cost * c->width / speed;
   }
 }
 
@@ -154,14 +160,15 @@ static IrWalk count_own(void *user, IrOp *op) {
 static bool choose(Choice *c, const IrOp *op) {
   if (op->kind != IR_FOR || op->lanes || !ir_lanes(c->arena, c->f, c->sums, op, &c->lanes)) return false;
   c->loop = op;
-  c->width = c->register_lanes * MOST_REGISTERS;
+  c->width = c->register_lanes * (c->f->module->lanes_anywhere ? 1 : MOST_REGISTERS);
   count_own(c, (IrOp *)op);
   ir_walk(op->regions[0], count_own, c);
   c->rows.len = c->turned.len = 0;
   ir_walk(op->regions[0], note_row, c);
   Cost cost = {0};
-  add_region(c, op->regions[0], 1.0, 1.0, &cost);
-  return cost.loops && cost.side_by_side <= WORTH * cost.one_by_one;
+  add_region(c, op->regions[0], (Times){1.0, 1.0}, 1.0, &cost);
+  if (c->f->module->lanes_anywhere) return true;
+  return cost.gains && cost.side_by_side <= WORTH * cost.one_by_one;
 }
 
 // ---- rebuilding --------------------------------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ typedef struct dp_options {
   const char *cpu;   // NULL: this machine's
   bool strict_fp;    // no contraction, no reassociation
   bool precise_math; // elementary functions to 1 ULP
+  int lanes;         // iterations of loops to run side by side wherever they can, a power of two; 0: as many as pay
 } dp_options;
 DP_API dp_options dp_options_default(void);
 
