@@ -157,11 +157,28 @@ typedef struct Load {
   dp_program *p;
   const char *path, *text;
   size_t len;
+  const char *without;
 } Load;
+
+// Switches off the passes named in `list`, separated by commas.
+static bool leave_out(Session *s, const char *list) {
+  for (size_t len; list && *list; list += len + (list[len] == ',')) {
+    len = strcspn(list, ",");
+    const char *name = arena_strdup(s->arena, list, len);
+    int pass = opt_pass_find(name);
+    if (pass < 0 || pass == OPT_memory) {
+      diag_add(&s->diags, DIAG_MACHINE, LOC_NONE, "there is no pass `%s` that can be left out", name);
+      return false;
+    }
+    s->o.disabled[pass] = true;
+  }
+  return true;
+}
 
 static bool load(void *user) {
   Load *l = user;
   Session *s = &l->p->session;
+  if (!leave_out(s, l->without)) return false;
   const char *path = arena_strdup(s->arena, l->path, strlen(l->path));
   const char *text = l->text ? arena_strdup(s->arena, l->text, l->len) : NULL;
   return session_load(s, path, text, l->len);
@@ -185,7 +202,7 @@ dp_status dp_compile(dp_context *ctx, const char *path, const char *source, size
     free(p);
     return DP_ERROR_MEMORY;
   }
-  Load l = {p, path ? path : "<memory>", source, len};
+  Load l = {p, path ? path : "<memory>", source, len, options ? options->without : NULL};
   bool ok = session_guard(&p->session, load, &l);
   report(ctx, &p->session);
   if (!ok) {

@@ -45,6 +45,7 @@ static const Source sources[] = {
 
 typedef struct Host {
   dp_context *ctx;
+  dp_options options;
   Function functions[N_FUNCTIONS];
   FILE *out;
 } Host;
@@ -119,7 +120,7 @@ static void define(Host *h, const json_t *message) {
   snprintf(path, sizeof path, "%s.dp", module);
   int64_t start = now();
   dp_program *program;
-  bool ok = dp_compile(h->ctx, path, source->text, source->length, NULL, &program) == DP_OK;
+  bool ok = dp_compile(h->ctx, path, source->text, source->length, &h->options, &program) == DP_OK;
   if (!ok || compile_functions(h, module, program) == 0) {
     answer_failure(h, dp_diagnostics_text(h->ctx));
     return;
@@ -249,8 +250,14 @@ static void answer(Host *h, const json_t *message) {
   answer_end(h);
 }
 
-int main(void) {
-  Host h = {.ctx = dp_context_new(NULL), .out = stdout};
+int main(int argc, char **argv) {
+  Host h = {.ctx = dp_context_new(NULL), .options = dp_options_default(), .out = stdout};
+  if (argc == 3 && strcmp(argv[1], "--without") == 0) {
+    h.options.without = argv[2]; // optimisation passes: what are they worth?
+  } else if (argc > 1) {
+    fprintf(stderr, "usage: dp-gradbench [--without PASS,...]\n");
+    return 2;
+  }
   if (!h.ctx) return 1;
   memcpy(h.functions, functions_at_start, sizeof functions_at_start);
   char *line = NULL;

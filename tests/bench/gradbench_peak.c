@@ -18,21 +18,24 @@ static double now(void) {
 
 // Enough sums that do not wait for each other to fill every unit.
 static double multiply_adds(void) {
-  enum { SUMS = 16, STEPS = 2000000 };
-  Vector s[SUMS];
+  enum { SUMS = 12, STEPS = 2000000 };
   volatile double one = 1.0;
   Vector a, b;
   for (int j = 0; j < LANES; j++) {
     a[j] = one;
     b[j] = one * 1e-9;
   }
-  for (int k = 0; k < SUMS; k++) s[k] = a;
+  Vector s0 = a, s1 = a, s2 = a, s3 = a, s4 = a, s5 = a, s6 = a, s7 = a, s8 = a, s9 = a, s10 = a, s11 = a;
   double start = now();
-  for (int i = 0; i < STEPS; i++)
-    for (int k = 0; k < SUMS; k++) s[k] = s[k] * a + b;
+  for (int i = 0; i < STEPS; i++) {
+    s0 = s0 * a + b, s1 = s1 * a + b, s2 = s2 * a + b, s3 = s3 * a + b;
+    s4 = s4 * a + b, s5 = s5 * a + b, s6 = s6 * a + b, s7 = s7 * a + b;
+    s8 = s8 * a + b, s9 = s9 * a + b, s10 = s10 * a + b, s11 = s11 * a + b;
+  }
   double seconds = now() - start;
-  volatile double sink = 0;
-  for (int k = 0; k < SUMS; k++) sink += s[k][0];
+  Vector all = s0 + s1 + s2 + s3 + s4 + s5 + s6 + s7 + s8 + s9 + s10 + s11;
+  volatile double sink = all[0];
+  (void)sink;
   return 2.0 * LANES * SUMS * STEPS / seconds * 1e-9;
 }
 

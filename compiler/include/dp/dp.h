@@ -84,7 +84,9 @@ typedef struct dp_options {
   const char *cpu;   // NULL: this machine's
   bool strict_fp;    // no contraction, no reassociation
   bool precise_math; // elementary functions to 1 ULP
-  int lanes;         // iterations of loops to run side by side wherever they can, a power of two; 0: as many as pay
+  int lanes; // iterations of loops to run side by side wherever they can, a power of two; 0: as many as pay
+  const char *
+      without; // optimisation passes to leave out, separated by commas (`dp run --help` lists them); NULL: none
 } dp_options;
 DP_API dp_options dp_options_default(void);
 
