@@ -5,7 +5,7 @@
 //   - reverse with forward mode, <g, d> = f'(x) d
 //   - both with central differences of f
 //   - forward over reverse with reverse over reverse, <e, H d> = <H e, d>, and with differences of the gradient
-// and the optimised derivative, rounded as compiled code rounds, with the unoptimised one, bit by bit.
+// and in one program of four the optimised derivative, rounded as compiled code rounds, with the unoptimised one, bit by bit.
 #ifndef DP_PROGRAM_ORACLE_H
 #define DP_PROGRAM_ORACLE_H
 
