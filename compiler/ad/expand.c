@@ -50,6 +50,7 @@ static IrFunc *generate(Expand *e, const IrDeriv *d, Loc asked) {
     Diag *g = diag_add(e->diags, DIAG_AD_REFUSED, asked, "`%s` is not written in dp", f->source_name);
     diag_help(e->diags, g, "wrap it in a dp function that has a derivative rule");
   } else if (!no_calls_left(f)) {
+    if (e->failed) return NULL; // one of them was refused; that is told
     Diag *g = diag_add(e->diags, DIAG_AD_REFUSED, asked, "`%s` takes a derivative of itself",
                        f->source_name ? f->source_name : f->name);
     diag_label(e->diags, g, "each derivative would need the next one, without end");

@@ -689,16 +689,13 @@ static void plan_op(Planner *p, const IrOp *op) {
   if (plan->threads) plan->forward_order = false; // what was saved last is taken first
   bool commutes = op->kind == IR_BUILD || (op->kind == IR_FOR && plan->forward_order);
   plan->fused = commutes && !plan->threads && seeds_are_known(p, op);
-  if (plan->fused && cut_region(p, plan, 0, op->regions[0]) && reads_passing_arrays(p, plan)) {
+  if (plan->fused && (!cut_region(p, plan, 0, op->regions[0]) || reads_passing_arrays(p, plan))) {
     plan->fused = false;
     plan->outer.len = 0;
     plan->regions[0] = (RegionPlan){0};
   }
   for (int i = op->kind == IR_WHILE ? 1 : 0; i < op->n_regions; i++) {
     if (plan->regions[i].recompute || cut_region(p, plan, i, op->regions[i])) continue;
-    bool was_fused = plan->fused;
-    plan->fused = false;
-    if (was_fused && cut_region(p, plan, i, op->regions[i])) continue;
     if (!resort_to_stacks(p, plan, op->regions[i]))
       refuse(p, op,
              "what the reverse sweep needs from this loop or branch can neither be kept nor computed again");

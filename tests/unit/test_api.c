@@ -318,6 +318,32 @@ Test(api, host_functions) {
   dp_context_free(ctx);
 }
 
+static double host_cube(double x) { return x * x * x; }
+
+Test(api, host_functions_with_rules) {
+  const char source[] = "extern fn host_cube(x: f64) -> f64\n"
+                        "adjoint host_cube(x: f64) { return host_cube(x), fn(dy) => 3.0 * x * x * dy }\n"
+                        "tangent host_cube(x: f64, dx: f64) => 3.0 * x * x * dx\n"
+                        "fn f(x: f64, n: int) -> f64 {\n"
+                        "  var s = 0.0\n"
+                        "  for i in 0..n { s += host_cube(x * (i + 1)) * x }\n"
+                        "  return s\n"
+                        "}\n"; // (1 + 8 + ... + n^3) x^4
+  dp_context *ctx = dp_context_new(NULL);
+  cr_assert_eq(dp_register(ctx, "host_cube", (void (*)(void))host_cube), DP_OK);
+  dp_program *p = compile(ctx, source);
+  dp_value args[] = {dp_f64(2), dp_int(2)}, result;
+  cr_assert_eq(dp_call(lookup(ctx, p, "grad(f)"), args, &result), DP_OK);
+  cr_expect_eq(result.f64, 9 * 4 * 8);
+  cr_assert_eq(dp_call(lookup(ctx, p, "grad(f, mode: forward)"), args, &result), DP_OK);
+  cr_expect_eq(result.f64, 9 * 4 * 8);
+  cr_assert_eq(dp_call(lookup(ctx, p, "grad(grad(f))"), args, &result), DP_OK);
+  cr_expect_eq(result.f64, 9 * 12 * 4);
+  cr_assert_eq(dp_call(lookup(ctx, p, "hessian(f)"), args, &result), DP_OK);
+  cr_expect_eq(result.f64, 9 * 12 * 4);
+  dp_context_free(ctx);
+}
+
 Test(api, unregistered_function) {
   const char source[] = "extern fn no_such_symbol_anywhere(x: f64) -> f64\n"
                         "fn f(x: f64) -> f64 = no_such_symbol_anywhere(x)\n";
