@@ -10,7 +10,7 @@ static const double TYPICAL_TRIPS = 32.0, WORTH = 0.8;
 static const double SCATTERED = 1.5; // reading one element more from somewhere else, against one operation
 static const double ADDED_APART = 3.0;
 static const double SPEED_OF_INNER = 0.5; // how well LLVM does with an inner loop, against full vectors
-enum { MOST_COPIED = 1 << 20, MOST_REGISTERS = 4, LIVE_VECTORS = 48 };
+enum { MOST_COPIED = 1 << 20, MOST_OWN = 1 << 18, MOST_REGISTERS = 4, LIVE_VECTORS = 48 };
 
 typedef struct Choice {
   const IrFunc *f;
@@ -157,9 +157,24 @@ static IrWalk count_own(void *user, IrOp *op) {
   return IR_WALK_CONTINUE;
 }
 
+// An array of a size that only the iteration knows could be of any size, times as many as there are lanes.
+static IrWalk find_unbounded(void *user, IrOp *op) {
+  const Choice *c = user;
+  int64_t n;
+  for (int k = 0; k < op->n_results && (op->kind == IR_FILL || op->kind == IR_BUILD); k++)
+    for (int d = 0; d < ir_type(c->f, ir_result(op, k)).rank; d++) {
+      IrVal size = ir_dims(c->f, ir_result(op, k))[d];
+      bool known =
+          ir_is_const_int(c->f, size, &n) || !ir_inside(ir_val(c->f, size)->region, c->loop->regions[0]);
+      if (!known && is_own(c, ir_result(op, k))) return IR_WALK_STOP;
+    }
+  return IR_WALK_CONTINUE;
+}
+
 static bool choose(Choice *c, const IrOp *op) {
   if (op->kind != IR_FOR || op->lanes || !ir_lanes(c->arena, c->f, c->sums, op, &c->lanes)) return false;
   c->loop = op;
+  if (!ir_walk(op->regions[0], find_unbounded, c)) return false;
   c->width = c->register_lanes * (c->f->module->lanes_anywhere ? 1 : MOST_REGISTERS);
   count_own(c, (IrOp *)op);
   ir_walk(op->regions[0], count_own, c);
@@ -173,7 +188,36 @@ static bool choose(Choice *c, const IrOp *op) {
 
 // ---- rebuilding --------------------------------------------------------------------------------------------------------
 
-// Where the lanes end: at a whole number of blocks, unless the copies that accumulators need grow far out of the caches.
+static IrVal plus_elements(IrBuilder *b, IrVal sum, const IrVal *dims, int rank) {
+  IrVal n = dims[0];
+  for (int d = 1; d < rank; d++) n = ir_op2(b, IR_MUL, n, dims[d]);
+  return sum ? ir_op2(b, IR_ADD, sum, n) : n;
+}
+
+typedef struct Room { // what an iteration's own arrays need
+  const Choice *c;
+  IrBuilder *b;
+  const IrMap *map;
+  IrVal elements; // 0: none
+} Room;
+
+static IrWalk add_own_arrays(void *user, IrOp *op) {
+  Room *room = user;
+  const IrFunc *f = room->c->f;
+  for (int k = 0; k < op->n_results && (op->kind == IR_FILL || op->kind == IR_BUILD); k++) {
+    IrVal v = ir_result(op, k), dims[IR_MAX_RANK];
+    int64_t n;
+    for (int d = 0; d < ir_type(f, v).rank; d++) {
+      IrVal size = ir_dims(f, v)[d];
+      dims[d] = ir_is_const_int(f, size, &n) ? ir_const_int(room->b, n) : ir_mapped(room->map, size);
+    }
+    if (is_own(room->c, v)) room->elements = plus_elements(room->b, room->elements, dims, ir_type(f, v).rank);
+  }
+  return IR_WALK_CONTINUE;
+}
+
+// Where the lanes end: at a whole number of blocks, unless the copies that accumulators need, or that an iteration's own
+// arrays become, grow far out of the caches.
 static IrVal end_of_blocks(const Choice *c, IrBuilder *b, const IrMap *map) {
   const IrOp *loop = c->loop;
   IrVal lo = ir_mapped(map, loop->args[0]), hi = ir_mapped(map, loop->args[1]);
@@ -181,12 +225,14 @@ static IrVal end_of_blocks(const Choice *c, IrBuilder *b, const IrMap *map) {
   IrVal whole = ir_op2(b, IR_MUL, ir_op2(b, IR_IDIV, span, width), width);
   for (int k = 0; k < loop->n_results; k++) {
     if (c->lanes.carried[k] != LANE_COPIES) continue;
-    IrVal array = ir_mapped(map, loop->args[3 + k]), n = ir_dims(b->func, array)[0];
-    for (int d = 1; d < ir_type(b->func, array).rank; d++)
-      n = ir_op2(b, IR_MUL, n, ir_dims(b->func, array)[d]);
-    copied = copied ? ir_op2(b, IR_ADD, copied, n) : n;
+    IrVal array = ir_mapped(map, loop->args[3 + k]);
+    copied = plus_elements(b, copied, ir_dims(b->func, array), ir_type(b->func, array).rank);
   }
+  Room room = {c, b, map, 0};
+  ir_walk(loop->regions[0], add_own_arrays, &room);
   IrVal some = ir_op2(b, IR_LT, lo, hi);
+  if (room.elements)
+    some = ir_op2(b, IR_AND, some, ir_op2(b, IR_LE, room.elements, ir_const_int(b, MOST_OWN / c->width)));
   if (copied) some = ir_op2(b, IR_AND, some, ir_op2(b, IR_LE, copied, ir_const_int(b, MOST_COPIED)));
   return ir_op3(b, IR_SELECT, some, ir_op2(b, IR_ADD, lo, whole), lo);
 }
