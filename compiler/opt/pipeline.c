@@ -66,6 +66,7 @@ static void several_rows(Run *r, IrFunc *f) {
   if (r->o->level < 2 || !f->body) return;
   f = clean(r, run(r, OPT_join, f));
   f = clean(r, run(r, OPT_lanes, f));
+  f = run(r, OPT_place, f);
   f = run(r, OPT_split, f);
   f = run(r, OPT_jam, f);
   f = run(r, OPT_merge, f);

@@ -231,6 +231,7 @@ Test(golden, checks_leave) { check_golden("checks_leave", opt_checks); }
 Test(golden, winner) { check_golden("winner", opt_winner); }
 Test(golden, settle) { check_golden("settle", opt_settle); }
 Test(golden, split) { check_golden("split", opt_split); }
+Test(golden, place) { check_golden("place", opt_place); }
 Test(golden, join) { check_golden("join", opt_join); }
 Test(golden, accumulate) { check_golden("accumulate", opt_accumulate); }
 
@@ -679,6 +680,7 @@ Test(random, licm) { check_random(opt_licm, "licm"); }
 Test(random, checks) { check_random(opt_checks, "checks"); }
 Test(random, winner) { check_random(opt_winner, "winner"); }
 Test(random, split) { check_random(opt_split, "split"); }
+Test(random, place) { check_random(opt_place, "place"); }
 Test(random, join) { check_random(opt_join, "join"); }
 Test(random, accumulate) { check_random(opt_accumulate, "accumulate"); }
 Test(random, in_turn) { check_random(all_passes, "in turn"); }
