@@ -464,6 +464,11 @@ static bool forward_gradient(GcPoint *p, dp_value *gradient) {
   return true;
 }
 
+// What rounding leaves of a derivative that is zero, in units of the function's own last place.
+static double noise(const GcPoint *p, double units) {
+  return units * (p->g->narrow ? (double)FLT_EPSILON : DBL_EPSILON) * (1.0 + fabs(p->value));
+}
+
 // True if they agree.
 static bool dot_test(GcPoint *p, const dp_value *gradient) {
   GcFunction *g = p->g;
@@ -471,7 +476,7 @@ static bool dot_test(GcPoint *p, const dp_value *gradient) {
   if (isnan(left)) return true; // told, or a derivative that is NaN in both
   for (int k = 0; k < g->n_leaves; k++)
     if (gc_holds_floats(&p->x[k])) right += gc_product(&gradient[k], &p->direction[k], &other);
-  double off = fabs(left - right) / (one + other + DBL_MIN);
+  double off = fabs(left - right) / (one + other + noise(p, 16.0) / gc_exactness(g));
   if (off > g->worst_dot) g->worst_dot = off;
   return off <= gc_exactness(g);
 }
@@ -545,7 +550,8 @@ static bool kink_near(const Element *e, double *left, double *right) {
 
 static bool agrees(const GcPoint *p, double have, double want, double error) {
   double scale = fmax(fabs(have), fabs(want)) + 1e-3 * p->scale;
-  return fabs(have - want) <= p->g->tol * scale + 4.0 * fmin(error, 1e-3 * scale);
+  // Differences divide the function's rounding by their step.
+  return fabs(have - want) <= p->g->tol * scale + 4.0 * fmin(error, 1e-3 * scale) + noise(p, 400.0);
 }
 
 typedef struct Both { // derivatives by one element; NaN: there is no such mode
