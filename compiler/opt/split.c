@@ -57,10 +57,17 @@ static bool holds_loops(const IrRegion *r) {
   return false;
 }
 
+// Around it, or itself: then branches are part of how the lanes run.
+static bool runs_in_lanes(const IrOp *loop) {
+  for (; loop; loop = loop->parent->owner)
+    if (loop->lanes > 1) return true;
+  return false;
+}
+
 static bool find_turn(const Split *s, const IrOp *loop, Turn *t) {
   int64_t step;
   const IrRegion *body = loop->regions[0];
-  if (loop->kind != IR_FOR || loop->attr.i || loop->lanes > 1 ||
+  if (loop->kind != IR_FOR || loop->attr.i || runs_in_lanes(loop) ||
       !ir_is_const_int(s->f, loop->args[2], &step) || step != 1)
     return false;
   if (opt_region_size(body) > LARGEST_BODY || holds_loops(body)) return false;

@@ -355,7 +355,7 @@ void array(Gen *g, int depth) {
 
 void condition(Gen *g, int depth) {
   const Var *i = pick(g, VAR_INDEX, false);
-  switch (choose(g, 5)) {
+  switch (choose(g, 7)) {
   case 1:
     if (i) {
       put(g, "mod(%s, 2) == 0", i->name);
@@ -365,6 +365,13 @@ void condition(Gen *g, int depth) {
   case 2:
     if (i) {
       put(g, "%s < 2", i->name);
+      return;
+    }
+    break;
+  case 5:
+  case 6:
+    if (i) {
+      put(g, choose(g, 2) ? "%s == %s" : "%s <= %s", i->name, pick(g, VAR_INDEX, false)->name);
       return;
     }
     break;
