@@ -14,6 +14,7 @@ static const double SAVE_ELEMENT =
 static const double PASSING_COST = 1000.0; // of reading an array once more that has changed by then
 static const double VECTOR_GAIN =
     0.3; // what an element of a build costs against the same operations one by one
+static const double LOOP_GAIN = 0.2; // the same in a plain loop over the data
 
 // ---- helpers over the old function -----------------------------------------------------------------------------------
 
@@ -360,6 +361,20 @@ static double save_tape_cost(const Planner *p, const OpPlan *owner, const IrRegi
   return sum;
 }
 
+// A plain loop at the function's own level whose iterations commute: it runs on whole vectors, and what it saves is as long
+// as the data, so it leaves the caches.
+static bool computes_faster_than_memory(const OpPlan *owner, const IrRegion *r) {
+  const IrOp *loop = owner->op;
+  if (!loop || loop->kind != IR_FOR || !owner->forward_order || loop->parent->owner) return false;
+  for (int i = 0; i < r->ops.len; i++)
+    if (r->ops.data[i]->n_regions) return false;
+  return true;
+}
+
+double plan_cost_again(const Planner *p, const OpPlan *owner, const IrRegion *r, const IrOp *op) {
+  return plan_op_cost(p, op) * (computes_faster_than_memory(owner, r) ? LOOP_GAIN : 1.0);
+}
+
 typedef struct Cut {
   Planner *p;
   const IrRegion *r;
@@ -402,7 +417,7 @@ static bool is_passing_array(const Planner *p, IrVal v) {
 
 static double cost_again(const Cut *c, const IrOp *op) {
   if (threads(c->p, op) || !is_repeatable(c->p, op)) return CUT_INFINITE;
-  double cost = plan_op_cost(c->p, op);
+  double cost = plan_cost_again(c->p, c->owner, c->r, op);
   IrVals reads = {0};
   ir_free_values_op(c->p->arena, c->p->f, op, &reads);
   for (int k = 0; k < reads.len; k++)

@@ -26,6 +26,8 @@ typedef struct RegionNeeds {
 } RegionNeeds;
 
 double plan_op_cost(const Planner *p, const IrOp *op);
+// Of computing op once more in the reverse form of the owner's region r.
+double plan_cost_again(const Planner *p, const OpPlan *owner, const IrRegion *r, const IrOp *op);
 // Of keeping the value per iteration of the owner's region r; CUT_INFINITE: impossible.
 double plan_save_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, IrVal v);
 

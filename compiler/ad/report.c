@@ -18,6 +18,7 @@ static bool is_saved(const RegionPlan *rp, IrVal v) {
 
 typedef struct Again {
   Reporter *r;
+  const OpPlan *owner;
   const IrRegion *region;
   const RegionPlan *rp;
   bool *seen; // by value
@@ -48,7 +49,7 @@ static void add_again(Again *a, IrVal v, bool first) {
     add_argument(a, v);
     return;
   }
-  double cost = plan_op_cost(&a->r->p, val->def);
+  double cost = plan_cost_again(&a->r->p, a->owner, a->region, val->def);
   if (cost >= CUT_INFINITE || is_recursive_call(f, val->def)) a->impossible = true;
   a->cost += cost;
   IrVals reads = {0};
@@ -72,7 +73,7 @@ static void add_value(Reporter *r, AdPart *part, const OpPlan *owner, const IrRe
                       const RegionPlan *rp, IrVal v) {
   for (int k = 0; k < part->values.len; k++)
     if (part->values.data[k].v == v) return;
-  Again a = {.r = r, .region = region, .rp = rp};
+  Again a = {.r = r, .owner = owner, .region = region, .rp = rp};
   a.seen = ARENA_ARRAY(r->p.arena, bool, r->p.f->vals.len);
   add_again(&a, v, true);
   double keep = region->owner ? plan_save_cost(&r->p, owner, region, v) : 0.0;
