@@ -310,6 +310,11 @@ static bool draw_graph(void *user) {
   FnDecl *fn = named_function(s, w->argv[1]);
   Graph g = {.s = s, .arena = s->arena};
   const char *wrong = NULL;
+  for (int k = 0; fn && k < fn->sig->n_params; k++)
+    if (fn->sig->params[k]->kind == TYPE_FN)
+      return failed(w, arena_printf(s->arena,
+                                    "`%s` takes a function, and a graph needs values: draw one that calls it",
+                                    fn->name));
   if (!fn || !prepare(&g, fn)) return false;
   if (holds_foreign(g.m))
     return failed(w, arena_printf(s->arena, "`%s` calls C or trains, and a graph shows the steps of dp alone",
