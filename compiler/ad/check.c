@@ -16,6 +16,7 @@ static void reach(Reach *r, IrVal v) {
 static void reach_region(Reach *r, const IrRegion *region);
 
 static void reach_op(Reach *r, const IrOp *op) {
+  if (op->kind == IR_DETACH) return; // what is lost before it is meant to be
   bool any = false;
   int first_arg = op->kind == IR_FOR ? 1 : 0;
   for (int k = 0; k < op->n_results; k++) any |= r->reaches[ir_result(op, k)];
