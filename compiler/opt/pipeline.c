@@ -65,9 +65,9 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
 static void several_rows(Run *r, IrFunc *f) {
   if (r->o->level < 2 || !f->body) return;
   f = clean(r, run(r, OPT_join, f));
+  f = run(r, OPT_split, f); // what is left has no branches, and LLVM's vectors suit it
   f = clean(r, run(r, OPT_lanes, f));
   f = run(r, OPT_place, f);
-  f = run(r, OPT_split, f);
   f = run(r, OPT_jam, f);
   f = run(r, OPT_merge, f);
   clean(r, f);

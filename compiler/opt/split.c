@@ -57,22 +57,26 @@ static bool holds_loops(const IrRegion *r) {
   return false;
 }
 
-// Around it, or itself: then branches are part of how the lanes run.
-static bool runs_in_lanes(const IrOp *loop) {
-  for (; loop; loop = loop->parent->owner)
-    if (loop->lanes > 1) return true;
+// Does v change in a loop around this one? Then so would the stretches, and the loop around could not run in lanes.
+static bool varies_around(const Split *s, IrVal v, const IrOp *loop) {
+  if (ir_is_const(s->f, v)) return false;
+  for (const IrRegion *r = loop->parent; r->owner; r = r->owner->parent)
+    if (r->owner->kind != IR_IF && ir_inside(ir_val(s->f, v)->region, r)) return true;
   return false;
 }
 
 static bool find_turn(const Split *s, const IrOp *loop, Turn *t) {
   int64_t step;
   const IrRegion *body = loop->regions[0];
-  if (loop->kind != IR_FOR || loop->attr.i || runs_in_lanes(loop) ||
-      !ir_is_const_int(s->f, loop->args[2], &step) || step != 1)
+  if (loop->kind != IR_FOR || loop->attr.i || loop->lanes || !ir_is_const_int(s->f, loop->args[2], &step) ||
+      step != 1)
     return false;
+  if (varies_around(s, loop->args[0], loop) || varies_around(s, loop->args[1], loop)) return false;
   if (opt_region_size(body) > LARGEST_BODY || holds_loops(body)) return false;
   for (int i = 0; i < body->ops.len; i++)
-    if (body->ops.data[i]->kind == IR_IF && turns(s, body->ops.data[i]->args[0], body, t)) return true;
+    if (body->ops.data[i]->kind == IR_IF && turns(s, body->ops.data[i]->args[0], body, t) &&
+        !varies_around(s, t->at, loop))
+      return true;
   return false;
 }
 
