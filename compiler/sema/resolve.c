@@ -1,6 +1,6 @@
 // Types as written -> types; struct declarations; signatures.
 // In: TypeExprs; out: Types, the sizes they bind as symbols in the scope at hand. What must hold: within a signature a
-// size name is bound by the first array size that is the bare name, left to right, unless it is an int parameter.
+// size name is bound by the first size that is the bare name, in whichever parameter, unless it is an int parameter.
 #include "sema/check.h"
 
 #include <string.h>
@@ -358,9 +358,28 @@ static bool param_comes_later(const FnDecl *fn, int i) {
   return t && t->kind == TYPEX_FN;
 }
 
-// int parameters first: their names are sizes in every other type. Function types last: they use sizes and bind none.
+static bool is_param(const FnDecl *fn, Name name) {
+  for (int i = 0; i < fn->params.len; i++)
+    if (fn->params.data[i].name == name) return true;
+  return false;
+}
+
+static void bind_bare_sizes(Checker *c, const FnDecl *fn, const TypeExpr *t) {
+  if (!t || t->kind == TYPEX_FN) return;
+  for (int i = 0; i < t->sizes.len; i++) {
+    Expr *e = t->sizes.data[i];
+    if (e && binds_here(c, e) && !is_param(fn, e->name.name)) bind_size_name(c, e);
+  }
+  bind_bare_sizes(c, fn, t->elem);
+  for (int i = 0; i < t->parts.len; i++) bind_bare_sizes(c, fn, t->parts.data[i]);
+}
+
+// int parameters first: their names are sizes in every other type. Then the sizes that stand alone, so that arithmetic
+// may come before them. Function types last: they use sizes and bind none.
 static void resolve_params(Checker *c, FnDecl *fn, Signature *sig) {
-  for (int pass = 0; pass < 3; pass++)
+  c->sizes_in = SIZES_BIND;
+  for (int pass = 0; pass < 3; pass++) {
+    for (int i = 0; pass == 1 && i < fn->params.len; i++) bind_bare_sizes(c, fn, fn->params.data[i].type);
     for (int i = 0; i < fn->params.len; i++) {
       Param *p = &fn->params.data[i];
       int turn = is_int_type(p->type) ? 0 : param_comes_later(fn, i) ? 2 : 1;
@@ -368,6 +387,7 @@ static void resolve_params(Checker *c, FnDecl *fn, Signature *sig) {
       sig->params[i] = resolve_type(c, p->type, SIZES_BIND);
       declare_param(c, p, sig->params[i]);
     }
+  }
 }
 
 static void check_default(Checker *c, const FnDecl *fn, Param *p, Type *type) {
