@@ -82,7 +82,18 @@ void dp_context_free(dp_context *ctx) {
   free(ctx);
 }
 
+void dp_program_free(dp_program *program) {
+  if (!program) return;
+  for (dp_program **at = &program->ctx->programs; *at; at = &(*at)->next)
+    if (*at == program) {
+      *at = program->next;
+      break;
+    }
+  program_free(program);
+}
+
 dp_status dp_register(dp_context *ctx, const char *name, void (*function)(void)) {
+  if (!ctx || !name || !function) return DP_ERROR_ARGUMENT;
   void *address;
   memcpy(&address, &function, sizeof address);
   vec_push(ctx->arena, &ctx->symbols, ((JitSymbol){arena_strdup(ctx->arena, name, strlen(name)), address}));
@@ -181,18 +192,23 @@ static bool load(void *user) {
   if (!leave_out(s, l->without)) return false;
   const char *path = arena_strdup(s->arena, l->path, strlen(l->path));
   const char *text = l->text ? arena_strdup(s->arena, l->text, l->len) : NULL;
+  if (s->o.cg.cpu)
+    s->o.cg.cpu = arena_strdup(s->arena, s->o.cg.cpu, strlen(s->o.cg.cpu)); // the host's may go
   return session_load(s, path, text, l->len);
 }
 
 dp_status dp_compile(dp_context *ctx, const char *path, const char *source, size_t len,
                      const dp_options *options, dp_program **out) {
-  *out = NULL;
+  if (out) *out = NULL;
+  if (!ctx || !out || (!source && !path)) return DP_ERROR_ARGUMENT;
   dp_program *p = calloc(1, sizeof *p);
   if (!p) return DP_ERROR_MEMORY;
   p->ctx = ctx;
   DriverOptions o = driver_options_default();
   if (options)
-    o.cg = (CgOptions){.opt_level = options->opt_level,
+    o.cg = (CgOptions){.opt_level = options->opt_level < 0   ? 0
+                                    : options->opt_level > 3 ? 3
+                                                             : options->opt_level,
                        .cpu = options->cpu ? options->cpu : "native",
                        .strict_fp = options->strict_fp,
                        .precise_math = options->precise_math,
@@ -277,7 +293,7 @@ typedef struct Lookup {
 static bool look_up(void *user) {
   Lookup *l = user;
   Session *s = &l->p->session;
-  Expr *e = sema_expr(s->program, arena_strdup(s->arena, l->expr, strlen(l->expr)));
+  Expr *e = sema_expr(s->program, "<expression>", arena_strdup(s->arena, l->expr, strlen(l->expr)));
   if (!e || s->diags.n_errors) return false;
   Name name = intern_cstr(s->names, arena_printf(s->arena, "lookup%d", l->p->n_lookups++));
   l->f->signature = type_text(s->arena, e->type);
@@ -307,7 +323,8 @@ static bool look_up(void *user) {
 }
 
 dp_status dp_lookup(dp_program *program, const char *expr, const char *signature, dp_function **out) {
-  *out = NULL;
+  if (out) *out = NULL;
+  if (!program || !expr || !out) return DP_ERROR_ARGUMENT;
   Session *s = &program->session;
   s->diags.list.len = s->diags.n_errors = s->diags.n_warnings = 0;
   Lookup l = {program, expr, signature, ARENA_NEW(s->arena, dp_function)};
@@ -392,8 +409,15 @@ static const dprt_slot *from_slots(const dp_leaf *leaf, const dprt_slot *at, dp_
 }
 
 dp_status dp_call(dp_function *f, const dp_value *args, dp_value *results) {
+  if (!f) return DP_ERROR_ARGUMENT;
   dp_context *ctx = f->program->ctx;
   dprt_clear_error(ctx->run);
+  if ((f->n_params && !args) || (f->n_results && !results)) {
+    dprt_fail(ctx->run, DPRT_ARGUMENT, NULL,
+              "this function wants %d values and gives %d, and there is no room for them", f->n_params,
+              f->n_results);
+    return DP_ERROR_ARGUMENT;
+  }
   for (int k = 0; k < f->n_params; k++)
     if (!check_argument(ctx, &f->params[k], &args[k])) return DP_ERROR_ARGUMENT;
   enum { FEW = 64 };

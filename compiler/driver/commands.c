@@ -309,7 +309,9 @@ int with_session(Console *c, Options *o, int argc, char **argv, bool (*work)(voi
   return ok || w.code != EXIT_OK ? w.code : EXIT_COMPILE;
 }
 
-static Expr *function_expr(Session *s, const char *text) { return sema_expr(s->program, text); }
+static Expr *function_expr(Session *s, const char *text) {
+  return sema_expr(s->program, "<command line>", text);
+}
 
 static IrModule *lower_main(Work *w, CgMain **main) {
   *main = session_main(w->s);

@@ -426,8 +426,9 @@ static bool explain_program(void *user) {
   const FnDecl *fn = named_function(s, w->argv[1]);
   if (!fn) return false;
   const char *op = type_is_float(fn->sig->result) ? "value_and_grad" : "vjp", *wrt = w->o->wrt;
-  Expr *e = sema_expr(
-      s->program, arena_printf(s->arena, "%s(%s%s%s)", op, fn->name, wrt ? ", wrt: " : "", wrt ? wrt : ""));
+  Expr *e =
+      sema_expr(s->program, "<command line>",
+                arena_printf(s->arena, "%s(%s%s%s)", op, fn->name, wrt ? ", wrt: " : "", wrt ? wrt : ""));
   if (!e || s->diags.n_errors) return false;
   Name name = intern_cstr(s->names, arena_printf(s->arena, "%s_adjoint", fn->name));
   LowerRoot root = {.expr = e, .real = IR_F64, .name = name};

@@ -252,7 +252,7 @@ static void print_text(const Graph *g, StrBuf *out) {
 
 // That its derivative is not lost on the way is for reverse mode to say, as everywhere else.
 static bool differentiable(Session *s, const FnDecl *fn) {
-  Expr *e = sema_expr(s->program, arena_printf(s->arena, "vjp(%s)", fn->name));
+  Expr *e = sema_expr(s->program, "<command line>", arena_printf(s->arena, "vjp(%s)", fn->name));
   if (!e || s->diags.n_errors) return false;
   LowerRoot root = {.expr = e, .real = IR_F64, .name = intern_cstr(s->names, "graph.vjp")};
   IrModule *m = session_lower(s, &root, 1);

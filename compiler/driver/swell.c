@@ -106,7 +106,7 @@ static void count(void *user, const IrFrame *at, const IrOp *op) {
 }
 
 static IrModule *adjoint(Session *s, Name name) {
-  Expr *e = sema_expr(s->program, "value_and_grad(logistic)");
+  Expr *e = sema_expr(s->program, "<swell>", "value_and_grad(logistic)");
   if (!e) return NULL;
   LowerRoot root = {.expr = e, .real = IR_F64, .name = name};
   IrModule *m = session_lower(s, &root, 1);

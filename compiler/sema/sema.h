@@ -109,7 +109,8 @@ Program *sema_program(Arena *a, Interner *names, Sources *sources, Diags *diags,
 // The declared function of that name in the main module; NULL if there is none.
 FnDecl *sema_find_fn(const Program *p, Name name);
 // Checks an expression such as "grad(mse, wrt: m)" against the main module: for the embedding API and `dp grad --wrt`.
-Expr *sema_expr(Program *p, const char *text);
+// `name` stands for it in diagnostics, where a file's path would.
+Expr *sema_expr(Program *p, const char *name, const char *text);
 const char *signature_text(Arena *a,
                            const FnDecl *fn); // "fn mse(m: Linear[d], x: [n, d]f64, y: [n]f64) -> f64"
 

@@ -343,6 +343,8 @@ struct Module {
 // Parses one file already in sources. Always returns a module; mistakes are in diags. Nesting deeper than a fixed
 // limit is a diagnostic (DIAG_NESTING), so no input exhausts the stack.
 Module *parse_module(Arena *a, Interner *names, const Sources *sources, int file, Diags *diags);
+// The same for a file that is one expression; NULL after a mistake.
+Expr *parse_expression_text(Arena *a, Interner *names, const Sources *sources, int file, Diags *diags);
 
 // The tree as indented text, one node a line with its span's line:col and, after sema, its type (emit --stage ast).
 void ast_dump(const Module *m, const Sources *sources, StrBuf *out);

@@ -354,20 +354,25 @@ static void sort_diags(Diags *d, int from) {
   }
 }
 
-Module *parse_module(Arena *a, Interner *names, const Sources *sources, int file, Diags *diags) {
-  Module *m = ARENA_NEW(a, Module);
-  const Source *src = sources_get(sources, loc_at(file, 0, 0));
-  m->file = file;
-  m->path = src ? src->path : "";
-  if (!src) return m;
-  Parser p = {
-      .arena = a, .names = names, .sources = sources, .src = src, .diags = diags, .file = file, .module = m};
-  int diags_before = diags->list.len;
+static Parser parser_of(Arena *a, Interner *names, const Sources *sources, int file, Diags *diags) {
+  Parser p = {.arena = a, .names = names, .sources = sources, .diags = diags, .file = file};
+  p.module = ARENA_NEW(a, Module);
+  p.module->file = file;
+  p.src = sources_get(sources, loc_at(file, 0, 0));
+  p.module->path = p.src ? p.src->path : "";
+  if (!p.src) return p;
   lex_file(a, names, sources, file, diags, &p.lexed);
   p.toks = p.lexed.toks.data;
   p.n_toks = p.lexed.toks.len;
-  p.decl_end = -1;
-  m->name = module_name(&p, m->path);
+  p.decl_end = p.suspect = -1;
+  return p;
+}
+
+Module *parse_module(Arena *a, Interner *names, const Sources *sources, int file, Diags *diags) {
+  int diags_before = diags->list.len;
+  Parser p = parser_of(a, names, sources, file, diags);
+  if (!p.src) return p.module;
+  p.module->name = module_name(&p, p.module->path);
   while (!at(&p, TOK_EOF)) {
     p.panic = PANIC_NONE;
     p.open.len = 0;
@@ -384,5 +389,18 @@ Module *parse_module(Arena *a, Interner *names, const Sources *sources, int file
   }
   collect_comments(&p);
   sort_diags(diags, diags_before);
-  return m;
+  return p.module;
+}
+
+Expr *parse_expression_text(Arena *a, Interner *names, const Sources *sources, int file, Diags *diags) {
+  int diags_before = diags->list.len, errors_before = diags->n_errors;
+  Parser p = parser_of(a, names, sources, file, diags);
+  if (!p.src) return NULL;
+  Expr *e = parse_expr(&p);
+  if (!at(&p, TOK_EOF)) {
+    Diag *g = fail(&p, DIAG_SYNTAX, here(&p), "expected the end of the expression, found %s", found(&p));
+    help(&p, g, "this is one expression, such as `f` or `grad(f, wrt: x)`");
+  }
+  sort_diags(diags, diags_before);
+  return diags->n_errors > errors_before ? NULL : e;
 }

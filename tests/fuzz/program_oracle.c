@@ -56,7 +56,7 @@ static bool lower_roots(Judge *j, int n) {
   Name names[N_ROOTS];
   s->diags.list.len = s->diags.n_errors = s->diags.n_warnings = 0;
   for (int k = 0; k < n; k++) {
-    Expr *e = sema_expr(s->program, root_text[k]);
+    Expr *e = sema_expr(s->program, "<root>", root_text[k]);
     names[k] = intern_cstr(s->names, arena_printf(s->arena, "root%d", k));
     roots[k] = (LowerRoot){.expr = e, .real = IR_F64, .name = names[k]};
     if (!e) return false;

@@ -442,7 +442,69 @@ Test(api, no_memory_at_all) {
   dp_context_free(ctx);
 }
 
-Test(api, nothing) { dp_context_free(NULL); }
+Test(api, nothing) {
+  dp_context_free(NULL);
+  dp_program_free(NULL);
+  dp_context *ctx = dp_context_new(NULL);
+  dp_program *p = NULL;
+  dp_function *f = NULL;
+  cr_expect_eq(dp_compile(NULL, "m.dp", model, strlen(model), NULL, &p), DP_ERROR_ARGUMENT);
+  cr_expect_eq(dp_compile(ctx, NULL, NULL, 0, NULL, &p), DP_ERROR_ARGUMENT);
+  cr_expect_eq(dp_compile(ctx, "m.dp", model, strlen(model), NULL, NULL), DP_ERROR_ARGUMENT);
+  p = compile(ctx, model);
+  cr_expect_eq(dp_lookup(p, NULL, NULL, &f), DP_ERROR_ARGUMENT);
+  cr_expect_eq(dp_lookup(NULL, "square", NULL, &f), DP_ERROR_ARGUMENT);
+  cr_expect_eq(dp_call(NULL, NULL, NULL), DP_ERROR_ARGUMENT);
+  f = lookup(ctx, p, "square");
+  cr_expect_eq(dp_call(f, NULL, NULL), DP_ERROR_ARGUMENT);
+  cr_expect(strstr(dp_last_error(ctx), "wants 1 value"), "%s", dp_last_error(ctx));
+  cr_expect_eq(call1(f, 4.0), 16.0);
+  dp_context_free(ctx);
+}
+
+// A program can go before its context; the others stay.
+Test(api, program_free) {
+  dp_context *ctx = dp_context_new(NULL);
+  dp_program *p = compile(ctx, model), *q = compile(ctx, model), *r = compile(ctx, model);
+  dp_function *f = lookup(ctx, p, "square"), *g = lookup(ctx, r, "grad(square)");
+  dp_program_free(q);
+  cr_expect_eq(call1(f, 3.0), 9.0);
+  dp_program_free(p);
+  cr_expect_eq(call1(g, 3.0), 6.0);
+  dp_context_free(ctx);
+}
+
+// What is asked for is one expression, whatever it is; a mistake in it is shown where it is.
+Test(api, odd_expressions) {
+  static const char *const odd[] = {"",
+                                    "f) fn g() = (1",
+                                    "square\nfn h(x: f64) -> f64 = x",
+                                    "fn(x) =>",
+                                    "}{",
+                                    "square square",
+                                    "((((",
+                                    "grad(square",
+                                    "\"",
+                                    "\xff",
+                                    "1 +",
+                                    "square;"};
+  dp_context *ctx = dp_context_new(NULL);
+  dp_program *p = compile(ctx, model);
+  for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+    dp_function *f = NULL;
+    int n = 0;
+    cr_expect_eq(dp_lookup(p, odd[i], NULL, &f), DP_ERROR_LOOKUP, "%s", odd[i]);
+    const dp_diagnostic *d = dp_diagnostics(ctx, &n);
+    cr_expect(n > 0 && d[0].place.line > 0, "%s: %s", odd[i], dp_diagnostics_text(ctx));
+  }
+  dp_function *f = NULL;
+  cr_expect_eq(dp_lookup(p, "grad(square, wrt: y)", NULL, &f), DP_ERROR_LOOKUP);
+  int n = 0;
+  const dp_diagnostic *d = dp_diagnostics(ctx, &n);
+  cr_expect(n == 1 && d[0].place.line == 1 && d[0].place.column == 19, "%s", dp_diagnostics_text(ctx));
+  cr_expect_eq(call1(lookup(ctx, p, "fn(x: f64) => square(x) + 1.0"), 3.0), 10.0);
+  dp_context_free(ctx);
+}
 
 // ---- threads -----------------------------------------------------------------------------------------------------------
 

@@ -433,11 +433,11 @@ Test(sema, one_mistake_is_told_once) {
 Test(sema, an_expression_is_checked_against_the_program) {
   Case k = compile("struct L { w: f64, b: f64 }\nfn mse(m: L, x: f64) -> f64 = m.w * x + m.b");
   cr_expect(silent(&k), "%s", rendered(&k));
-  Expr *e = sema_expr(k.program, "grad(mse, wrt: m)");
+  Expr *e = sema_expr(k.program, "<expression>", "grad(mse, wrt: m)");
   cr_assert(e && e->call.deriv);
   cr_expect_eq(e->call.deriv->n_wrt, 1);
   cr_expect_str_eq(type_text(arena, e->type), "fn(L, f64) -> L");
-  cr_expect_null(sema_expr(k.program, "grad(mse, wrt: mm)"));
-  cr_expect_null(sema_expr(k.program, "1.0"));
-  cr_expect_null(sema_expr(k.program, "grad(mse"));
+  cr_expect_null(sema_expr(k.program, "<expression>", "grad(mse, wrt: mm)"));
+  cr_expect_null(sema_expr(k.program, "<expression>", "1.0"));
+  cr_expect_null(sema_expr(k.program, "<expression>", "grad(mse"));
 }

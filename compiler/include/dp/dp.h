@@ -38,8 +38,8 @@ typedef enum dp_status {
 
 typedef struct dp_hooks {
   void *user;
-  void *(*alloc)(void *user, size_t bytes);              // NULL: malloc; 16-byte aligned or NULL
-  void (*free)(void *user, void *block);                 // NULL: free
+  void *(*alloc)(void *user, size_t bytes); // the programs' arrays; NULL: malloc; 16-byte aligned or NULL
+  void (*free)(void *user, void *block);    // NULL: free
   void (*write)(void *user, const char *text, size_t n); // what the program prints; NULL: nothing is written
   size_t compile_memory;                                 // bytes a compilation may take; 0: 4 GiB
   int64_t run_memory;                                    // bytes the program's arrays may take; 0: no limit
@@ -98,6 +98,8 @@ DP_API dp_status dp_register(dp_context *ctx, const char *name, void (*function)
 // is read. options may be NULL. Machine code is made per function, by dp_lookup.
 DP_API dp_status dp_compile(dp_context *ctx, const char *path, const char *source, size_t len,
                             const dp_options *options, dp_program **out);
+DP_API void
+dp_program_free(dp_program *program); // before its context; its functions end with it. NULL is fine
 
 // ---- functions -------------------------------------------------------------------------------------------------------
 
@@ -129,7 +131,7 @@ static inline dp_value dp_matrix(double *data, int64_t n, int64_t m) {
 }
 
 typedef struct dp_leaf {
-  const char *path; // "m.w"; "" for an unnamed result
+  const char *path; // "m.w"; of a result ".w", or "" where it has no fields
   dp_kind kind;
   int rank;
 } dp_leaf;
