@@ -64,6 +64,17 @@ static void mark_sizes(Fn *fn, const IrOp *op, bool *is_size) {
   }
 }
 
+// Where the program calls it: not the declaration, nor a place in the standard library.
+static IrLoc called_at(const Cg *cg, const IrOp *op) {
+  IrLoc at = op->loc;
+  for (bool declared = true; at.chain; declared = false) {
+    const Source *src = cg->ir->sources ? sources_get(cg->ir->sources, at.loc) : NULL;
+    if (!declared && (!src || src->path[0] != '<')) break;
+    at = (IrLoc){cg->ir->chains.data[at.chain].call, cg->ir->chains.data[at.chain].parent};
+  }
+  return at;
+}
+
 static void unpack_results(Fn *fn, const IrOp *op, LLVMValueRef out, const bool *is_size) {
   int slot = 0;
   for (int k = 0; k < op->n_results; k++) {
@@ -103,7 +114,7 @@ static void call_slots(Fn *fn, const IrOp *op) {
   for (int i = 0, slot = 0; i < op->n_args; i++) slot = cg_pack(fn, in, slot, op->args[i]);
   if (n_out) LLVMBuildMemSet(fn->b, out, LLVMConstInt(cg->i8, 0, false), cg_int(cg, 8 * n_out), 8);
 
-  cg_call_runtime(fn, CG_dprt_at, (LLVMValueRef[]){fn->ctx, cg_site(cg, fn->ir, op->loc)}, 2);
+  cg_call_runtime(fn, CG_dprt_at, (LLVMValueRef[]){fn->ctx, cg_site(cg, fn->ir, called_at(cg, op))}, 2);
   LLVMTypeRef type = LLVMFunctionType(cg->i32, (LLVMTypeRef[]){cg->ptr, cg->ptr, cg->ptr}, 3, false);
   LLVMValueRef f = declare(cg, op->attr.ext->symbol, type);
   cg_check_status(fn, cg_call(fn, type, f, (LLVMValueRef[]){fn->ctx, in, out}, 3));

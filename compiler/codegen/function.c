@@ -315,7 +315,11 @@ void cg_region(Fn *fn, const IrRegion *r) {
         fn->uses[op->result] == 1)
       continue;
     if (fn->cg->out->debug) cg_debug_at(fn, op);
-    cg_emit(fn, op);
+    int done = cg_emit_literal(fn, r, i);
+    if (done)
+      i += done - 1;
+    else
+      cg_emit(fn, op);
     if (fn->cg->error) poison_results(fn, op);
   }
 }

@@ -15,13 +15,61 @@ IrModule *ir_module_new(Arena *a, Interner *names, const Sources *sources) {
   m->sources = sources;
   IrChain none = {LOC_NONE, NULL, 0};
   vec_push(a, &m->chains, none);
+  m->index = ARENA_NEW(a, IrIndex);
   return m;
 }
 
+// Puts what is new in the module into the index: passes push functions of their own. The first of a name counts.
+static void index_catch_up(const IrModule *m) {
+  IrIndex *x = m->index;
+  if (x->known == 0) name_map_init(&x->at, m->arena);
+  for (; x->known < m->funcs.len; x->known++) {
+    Name name = m->funcs.data[x->known]->name;
+    if (!name_map_find(&x->at, name)) name_map_put(&x->at, name, (uint32_t)x->known);
+  }
+}
+
+int ir_func_place(const IrModule *m, Name name) {
+  if (m->funcs.len == 0) return -1;
+  index_catch_up(m);
+  const uint32_t *at = name_map_find(&m->index->at, name);
+  return at ? (int)*at : -1;
+}
+
 IrFunc *ir_func_find(const IrModule *m, Name name) {
-  for (int i = 0; i < m->funcs.len; i++)
-    if (m->funcs.data[i]->name == name) return m->funcs.data[i];
-  return NULL;
+  int at = ir_func_place(m, name);
+  return at < 0 ? NULL : m->funcs.data[at];
+}
+
+static uint32_t *chain_slot(const IrModule *m, const IrChain *c) {
+  const IrIndex *x = m->index;
+  uint64_t h = ((uint64_t)c->call.off << 32 | c->parent) * 0x9E3779B97F4A7C15u ^ (uintptr_t)c->callee >> 4;
+  uint32_t i = (uint32_t)(h * 0x9E3779B97F4A7C15u >> 32) & (x->n_chains - 1);
+  for (; x->chains[i]; i = (i + 1) & (x->n_chains - 1)) {
+    const IrChain *old = &m->chains.data[x->chains[i]];
+    if (old->call.off == c->call.off && old->call.file == c->call.file && old->callee == c->callee &&
+        old->parent == c->parent)
+      break;
+  }
+  return &x->chains[i];
+}
+
+static void grow_chains(IrModule *m) {
+  IrIndex *x = m->index;
+  x->n_chains = x->n_chains ? x->n_chains * 2 : 256;
+  x->chains = ARENA_ARRAY(m->arena, uint32_t, x->n_chains);
+  for (int i = 1; i < m->chains.len; i++) *chain_slot(m, &m->chains.data[i]) = (uint32_t)i;
+}
+
+uint32_t ir_chain(IrModule *m, Loc call, Name callee, uint32_t parent) {
+  if ((uint32_t)m->chains.len * 2 >= m->index->n_chains) grow_chains(m);
+  IrChain c = {call, callee, parent};
+  uint32_t *slot = chain_slot(m, &c);
+  if (!*slot) {
+    vec_push(m->arena, &m->chains, c);
+    *slot = (uint32_t)m->chains.len - 1;
+  }
+  return *slot;
 }
 
 static Name unique_func_name(IrModule *m, Name name) {
@@ -44,21 +92,31 @@ IrFunc *ir_func_new(IrModule *m, Name name) {
   return f;
 }
 
-static int func_index(const IrModule *m, const IrFunc *f) {
-  for (int i = 0; i < m->funcs.len; i++)
-    if (m->funcs.data[i] == f) return i;
-  return -1;
+void ir_func_rename(IrFunc *f, Name name) {
+  f->name = name;
+  f->module->index->known = 0;
 }
 
 void ir_module_remove(IrModule *m, IrFunc *f) {
-  int at = func_index(m, f);
-  if (at < 0) return;
+  int at = 0;
+  while (at < m->funcs.len && m->funcs.data[at] != f) at++;
+  if (at == m->funcs.len) return;
   m->funcs.len--;
   for (int i = at; i < m->funcs.len; i++) m->funcs.data[i] = m->funcs.data[i + 1];
+  m->index->known = 0;
+}
+
+void ir_module_keep(IrModule *m, const bool *keep) {
+  int n = 0;
+  for (int i = 0; i < m->funcs.len; i++)
+    if (keep[i]) m->funcs.data[n++] = m->funcs.data[i];
+  m->funcs.len = n;
+  m->index->known = 0;
 }
 
 void ir_module_replace(IrModule *m, IrFunc *old, IrFunc *now) {
-  int at = func_index(m, old);
+  int at = ir_func_place(m, old->name);
+  if (at >= 0 && m->funcs.data[at] != old) at = -1;
   assert(at >= 0);
   now->name = old->name;
   now->module = m;

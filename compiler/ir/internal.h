@@ -43,6 +43,17 @@ void name_map_init(NameMap *m, Arena *a);
 uint32_t *name_map_find(const NameMap *m, Name key); // NULL if it is not there
 void name_map_put(NameMap *m, Name key, uint32_t val);
 
+// What a module remembers so that others find things quickly.
+typedef struct IrIndex {
+  NameMap at;       // build.c: where in the module each name is
+  int known;        // of how many functions; 0: of none, to be made anew
+  uint32_t *chains; // build.c: a hash table of n_chains entries, numbers of chains and 0 where it is empty
+  uint32_t n_chains;
+  uint32_t *marks; // walk.c: by value of a function, what was seen in the walk that has this number
+  int n_marks;
+  uint32_t walk;
+} IrIndex;
+
 // ---- print.c -----------------------------------------------------------------------------------------------------
 
 // One operation as a line (the head only, where it holds regions), and one value, for messages. Both cope with

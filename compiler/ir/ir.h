@@ -191,17 +191,23 @@ struct IrModule {
   Interner *names;
   const Sources *sources;
   VEC(IrFunc *) funcs;
-  VEC(IrChain) chains; // chains.data[0] is unused
-  int lanes;           // how many floats the machine that it is for computes at once; 0: no lanes
-  bool lanes_anywhere; // exactly so many, worth it or not
+  VEC(IrChain) chains;   // chains.data[0] is unused
+  int lanes;             // how many floats the machine that it is for computes at once; 0: no lanes
+  bool lanes_anywhere;   // exactly so many, worth it or not
+  int n_inlined;         // operations that inlining has copied
+  struct IrIndex *index; // of ir_func_find and ir_chain
 };
 
 // ---- build.c: construction -----------------------------------------------------------------------------------
 
 IrModule *ir_module_new(Arena *a, Interner *names, const Sources *sources);
-IrFunc *ir_func_new(IrModule *m, Name name);        // unique name is made from `name`
-IrFunc *ir_func_find(const IrModule *m, Name name); // NULL if there is none
+IrFunc *ir_func_new(IrModule *m, Name name);                            // unique name is made from `name`
+IrFunc *ir_func_find(const IrModule *m, Name name);                     // NULL if there is none
+uint32_t ir_chain(IrModule *m, Loc call, Name callee, uint32_t parent); // the one that is there, or a new one
+void ir_func_rename(IrFunc *f, Name name);                              // to a name that is free
+int ir_func_place(const IrModule *m, Name name); // where in m->funcs; -1 if there is none
 void ir_module_remove(IrModule *m, IrFunc *f);
+void ir_module_keep(IrModule *m, const bool *keep);            // of funcs.data[i] those with keep[i]
 void ir_module_replace(IrModule *m, IrFunc *old, IrFunc *now); // `now` takes the place and the name of `old`
 
 // Adds a parameter (before any operation). dims: type.rank values of this function, NULL for scalars.

@@ -70,9 +70,21 @@ bool ir_defined_outside(const IrFunc *f, IrVal v, const IrRegion *r) {
 typedef struct FreeWalk {
   Arena *arena;
   const IrFunc *func;
-  bool *seen;
+  IrIndex *index;
   IrVals *out;
 } FreeWalk;
+
+// A walk's number on a value says that the walk was there; so nothing needs to be cleared between walks.
+static FreeWalk free_walk(Arena *scratch, const IrFunc *f, IrVals *out) {
+  IrIndex *x = f->module->index;
+  if (x->n_marks < f->vals.len || x->walk == UINT32_MAX) {
+    x->n_marks = f->vals.len * 2;
+    x->marks = ARENA_ARRAY(f->module->arena, uint32_t, x->n_marks);
+    x->walk = 0;
+  }
+  x->walk++;
+  return (FreeWalk){scratch, f, x, out};
+}
 
 static bool defined_in(const FreeWalk *w, IrVal v, const IrRegion *const *roots, int n) {
   for (int i = 0; i < n; i++)
@@ -81,8 +93,8 @@ static bool defined_in(const FreeWalk *w, IrVal v, const IrRegion *const *roots,
 }
 
 static void free_value(FreeWalk *w, IrVal v, const IrRegion *const *roots, int n) {
-  if (v == 0 || w->seen[v]) return;
-  w->seen[v] = true;
+  if (v == 0 || w->index->marks[v] == w->index->walk) return;
+  w->index->marks[v] = w->index->walk;
   if (!defined_in(w, v, roots, n)) vec_push(w->arena, w->out, v);
   const IrVal *dims = ir_dims(w->func, v);
   for (int i = 0; dims && i < ir_type(w->func, v).rank; i++) free_value(w, dims[i], roots, n);
@@ -100,15 +112,15 @@ static void free_in_region(FreeWalk *w, const IrRegion *r, const IrRegion *const
 }
 
 void ir_free_values(Arena *scratch, const IrFunc *f, const IrRegion *r, IrVals *out) {
-  FreeWalk w = {scratch, f, ARENA_ARRAY(scratch, bool, f->vals.len), out};
+  FreeWalk w = free_walk(scratch, f, out);
   free_in_region(&w, r, &r, 1);
 }
 
 void ir_free_values_op(Arena *scratch, const IrFunc *f, const IrOp *op, IrVals *out) {
-  FreeWalk w = {scratch, f, ARENA_ARRAY(scratch, bool, f->vals.len), out};
+  FreeWalk w = free_walk(scratch, f, out);
   const IrRegion *const *roots = (const IrRegion *const *)op->regions;
   for (int k = 0; k < op->n_results; k++)
-    w.seen[ir_result(op, k)] = true; // its own results are not taken from outside
+    w.index->marks[ir_result(op, k)] = w.index->walk; // its own results are not taken from outside
   for (int k = 0; k < op->n_args; k++) free_value(&w, op->args[k], roots, op->n_regions);
   for (int k = 0; k < op->n_regions; k++) free_in_region(&w, op->regions[k], roots, op->n_regions);
   for (int k = 0; k < op->n_results; k++) {

@@ -236,7 +236,7 @@ static void open_root(Lower *l, const LowerRoot *root) {
   if (!inst) return;
   const IrFunc *other = ir_func_find(l->module, root->name);
   if (!other)
-    inst->func->name = root->name;
+    ir_func_rename(inst->func, root->name);
   else if (other != inst->func)
     lower_fail(l, inst->loc, "two exports are called `%s`", root->name);
   inst->func->is_export = true;

@@ -7,9 +7,7 @@
 // Calls stay too.
 #include "opt/scalar.h"
 
-#include <string.h>
-
-enum { BUCKETS = 1024 };
+enum { FIRST_BUCKETS = 256 };
 
 typedef struct Entry {
   const IrOp *op; // in the new function
@@ -20,7 +18,8 @@ typedef struct Entry {
 typedef struct Cse {
   Arena *arena;
   VEC(Entry) entries; // a stack: what a region computed goes when it ends
-  int buckets[BUCKETS];
+  int *buckets;       // the latest entry of each; -1: none
+  int n_buckets;
   IrVal *renamed; // comparing bodies: by value of one, the other's; 0: itself
   int n_renamed;
 } Cse;
@@ -163,7 +162,18 @@ static void forget(Cse *c, const IrOp *b) {
 static void leave_scope(Cse *c, int len) {
   while (c->entries.len > len) {
     Entry e = vec_pop(&c->entries);
-    c->buckets[e.hash % BUCKETS] = e.next;
+    c->buckets[e.hash % (uint64_t)c->n_buckets] = e.next;
+  }
+}
+
+static void more_buckets(Cse *c) {
+  c->n_buckets = c->n_buckets ? 4 * c->n_buckets : FIRST_BUCKETS;
+  c->buckets = ARENA_ARRAY(c->arena, int, c->n_buckets);
+  for (int i = 0; i < c->n_buckets; i++) c->buckets[i] = -1;
+  for (int i = 0; i < c->entries.len; i++) {
+    int *bucket = &c->buckets[c->entries.data[i].hash % (uint64_t)c->n_buckets];
+    c->entries.data[i].next = *bucket;
+    *bucket = i;
   }
 }
 
@@ -171,7 +181,8 @@ static void leave_scope(Cse *c, int len) {
 static const IrOp *find_or_add(Cse *c, const IrFunc *f, const IrOp *op) {
   uint64_t h;
   if (!hash_op(f, op, &h)) return NULL;
-  int *bucket = &c->buckets[h % BUCKETS];
+  if (c->entries.len >= c->n_buckets) more_buckets(c);
+  int *bucket = &c->buckets[h % (uint64_t)c->n_buckets];
   for (int i = *bucket; i >= 0; i = c->entries.data[i].next) {
     const Entry *e = &c->entries.data[i];
     if (e->hash != h) continue;
@@ -224,6 +235,5 @@ IrFunc *opt_cse(IrFunc *f) {
   if (!f->body) return f;
   Cse *c = ARENA_NEW(f->arena, Cse);
   c->arena = f->arena;
-  memset(c->buckets, -1, sizeof c->buckets);
   return ir_rewrite_func(f, rewrite, c);
 }

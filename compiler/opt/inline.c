@@ -8,26 +8,22 @@
 enum {
   INLINE_LIMIT = 12000, // operations in one function: LLVM's time grows faster than its size
   INLINE_CALLEE = 3000, // operations of a callee, what it calls included, unless it is called only once
+  INLINE_TOTAL =
+      1000000, // operations copied in one module: long chains of functions would copy the square of their length
 };
 
 typedef struct Callee {
   const IrFunc *f;
-  int size;  // with everything that would come in through it
-  int sites; // calls of it in the module
+  int size; // with everything that would come in through it
 } Callee;
-
-typedef struct Sites {
-  Name callee;
-  int n;
-} Sites;
 
 typedef struct Inline {
   IrFunc *into;
   bool through_rules;
+  bool only_externs; // nothing but what stands for a C function
   int size;
   Arena *scratch;
   VEC(Callee) callees; // what has been looked at
-  VEC(Sites) sites;    // every function that is called in the module
 } Inline;
 
 int opt_region_size(const IrRegion *r) {
@@ -41,15 +37,7 @@ int opt_region_size(const IrRegion *r) {
 static uint32_t chain_through(IrModule *m, uint32_t inner, uint32_t call) {
   if (!inner) return call;
   IrChain c = m->chains.data[inner];
-  c.parent = chain_through(m, c.parent, call);
-  for (int i = 1; i < m->chains.len; i++) {
-    const IrChain *old = &m->chains.data[i];
-    if (old->call.off == c.call.off && old->call.file == c.call.file && old->callee == c.callee &&
-        old->parent == c.parent)
-      return (uint32_t)i;
-  }
-  vec_push(m->arena, &m->chains, c);
-  return (uint32_t)m->chains.len - 1;
+  return ir_chain(m, c.call, c.callee, chain_through(m, c.parent, call));
 }
 
 // Neighbours mostly come from the same place: what the last one's chain became is remembered.
@@ -79,39 +67,49 @@ static void count_through(Inline *in, const IrRegion *r, int *size) {
   }
 }
 
-static int *sites_of(Inline *in, Name callee) {
-  for (int i = 0; i < in->sites.len; i++)
-    if (in->sites.data[i].callee == callee) return &in->sites.data[i].n;
-  vec_push(in->scratch, &in->sites, ((Sites){callee, 0}));
-  return &vec_last(&in->sites).n;
-}
-
-static void count_sites(Inline *in, const IrRegion *r) {
-  for (int i = 0; i < r->ops.len; i++) {
-    const IrOp *op = r->ops.data[i];
-    if (op->kind == IR_CALL) ++*sites_of(in, op->attr.sym);
-    for (int k = 0; k < op->n_regions; k++) count_sites(in, op->regions[k]);
-  }
-}
-
 static Callee *callee_of(Inline *in, const IrFunc *f) {
   for (int i = 0; i < in->callees.len; i++)
     if (in->callees.data[i].f == f) return &in->callees.data[i];
-  Callee c = {f, 0, 0};
+  Callee c = {f, 0};
   count_through(in, f->body, &c.size);
-  const IrModule *m = f->module;
-  for (int i = 0; in->sites.len == 0 && i < m->funcs.len; i++)
-    if (m->funcs.data[i]->body) count_sites(in, m->funcs.data[i]->body);
-  c.sites = *sites_of(in, f->name);
   vec_push(in->scratch, &in->callees, c);
   return &vec_last(&in->callees);
 }
 
+static int count_calls(const IrRegion *r, Name callee) {
+  int n = 0;
+  for (int i = 0; i < r->ops.len && n < 2; i++) {
+    const IrOp *op = r->ops.data[i];
+    n += op->kind == IR_CALL && op->attr.sym == callee;
+    for (int k = 0; k < op->n_regions; k++) n += count_calls(op->regions[k], callee);
+  }
+  return n;
+}
+
+static bool called_once(const IrFunc *f) {
+  const IrModule *m = f->module;
+  int n = 0;
+  for (int i = 0; i < m->funcs.len && n < 2; i++)
+    if (m->funcs.data[i]->body) n += count_calls(m->funcs.data[i]->body, f->name);
+  return n == 1;
+}
+
+static bool is_extern(const IrFunc *f) {
+  bool found = false;
+  for (int i = 0; i < f->body->ops.len; i++) {
+    if (f->body->ops.data[i]->n_regions || f->body->ops.data[i]->kind == IR_CALL) return false;
+    found |= f->body->ops.data[i]->kind == IR_EXTERN;
+  }
+  return found;
+}
+
 static bool inlinable(Inline *in, const IrFunc *f) {
   if (!f || !f->body || f->recursive) return false;
+  if (in->only_externs && !is_extern(f)) return false;
   if (f->has_rule && !in->through_rules) return false;
-  const Callee *c = callee_of(in, f);
-  return in->size + c->size <= INLINE_LIMIT && (c->size <= INLINE_CALLEE || c->sites == 1);
+  int size = callee_of(in, f)->size;
+  if (in->size + size > INLINE_LIMIT || f->module->n_inlined + size > INLINE_TOTAL) return false;
+  return size <= INLINE_CALLEE || called_once(f);
 }
 
 static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
@@ -120,7 +118,9 @@ static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   IrModule *m = in->into->module;
   const IrFunc *callee = ir_func_find(m, op->attr.sym);
   if (!inlinable(in, callee)) return false;
-  in->size += opt_region_size(callee->body);
+  int size = opt_region_size(callee->body);
+  in->size += size;
+  m->n_inlined += size;
   Arena *scratch = arena_new(0);
   if (!scratch) return false;
   IrMap inner = ir_map_new(scratch, callee, b->func);
@@ -129,22 +129,26 @@ static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   IrVal *yields = ARENA_ARRAY(scratch, IrVal, callee->body->n_yields);
   int first = b->region->ops.len;
   ir_rewrite_ops(b, &inner, callee->body, yields, inline_call, in);
-  vec_push(m->arena, &m->chains, ((IrChain){op->loc.loc, callee->source_name, op->loc.chain}));
-  relocate(m, b->region, first, (uint32_t)m->chains.len - 1, &(LastChain){0});
+  uint32_t here = ir_chain(m, op->loc.loc, callee->source_name, op->loc.chain);
+  relocate(m, b->region, first, here, &(LastChain){0});
   for (int k = 0; k < op->n_results; k++) ir_map_set(map, ir_result(op, k), yields[k]);
   arena_free(scratch);
   return true;
 }
 
-static IrFunc *inline_calls(IrFunc *f, bool through_rules) {
+static IrFunc *inline_calls(IrFunc *f, bool through_rules, bool only_externs) {
   if (!f->body) return f;
-  Inline in = {
-      .into = f, .through_rules = through_rules, .size = opt_region_size(f->body), .scratch = arena_new(0)};
+  Inline in = {.into = f,
+               .through_rules = through_rules,
+               .only_externs = only_externs,
+               .size = opt_region_size(f->body),
+               .scratch = arena_new(0)};
   if (!in.scratch) return f;
   f = ir_rewrite_func(f, inline_call, &in);
   arena_free(in.scratch);
   return f;
 }
 
-IrFunc *opt_inline(IrFunc *f) { return inline_calls(f, false); }
-IrFunc *opt_inline_rules(IrFunc *f) { return inline_calls(f, true); }
+IrFunc *opt_inline(IrFunc *f) { return inline_calls(f, false, false); }
+IrFunc *opt_inline_rules(IrFunc *f) { return inline_calls(f, true, false); }
+IrFunc *opt_inline_externs(IrFunc *f) { return inline_calls(f, true, true); }

@@ -11,15 +11,18 @@ typedef struct Memory {
   IrFunc *f;
   Arena *arena;
   IrMap map;
+  int *owner; // by value: the id of the scope that owns it; 0: none
+  int *
+      last; // by value: in its owner's region, the last operation that uses it; ops.len for a yield; -1: none
+  int n_scopes;
 } Memory;
 
-// One region being rebuilt: for each value of the old function, where it is used last and whether it is owned here.
+// One region being rebuilt.
 typedef struct Scope {
   Memory *m;
   const IrRegion *r;
-  int *last;   // by value: index of the last operation that uses it; ops.len for a yield; -1: none
-  bool *owned; // by value
-  IrVals mine; // values that were ever owned here
+  int id;
+  IrVals mine; // values that are owned here, and some that were
 } Scope;
 
 static bool is_array_value(const Memory *m, IrVal v) {
@@ -41,20 +44,30 @@ static bool uses_up(const Memory *m, const IrOp *op, int k) {
   return false;
 }
 
+static bool owns(const Scope *s, IrVal v) { return s->m->owner[v] == s->id; }
+
 static void own(Scope *s, IrVal v) {
-  s->owned[v] = true;
+  s->m->owner[v] = s->id;
   vec_push(s->m->arena, &s->mine, v);
 }
 
-static void find_last_uses(Scope *s) {
+static void used_last(const Scope *s, IrVal v, int index) {
+  if (ir_val(s->m->f, v)->region == s->r || owns(s, v)) s->m->last[v] = index;
+}
+
+// Of what is made here or was given to this region.
+static void find_last_uses(const Scope *s) {
   const Memory *m = s->m;
-  for (int v = 0; v < m->f->vals.len; v++) s->last[v] = -1;
-  for (int i = 0; i < s->r->ops.len; i++) {
+  const IrRegion *r = s->r;
+  for (int k = 0; k < s->mine.len; k++) used_last(s, s->mine.data[k], -1);
+  for (int k = 0; k < r->n_args; k++) used_last(s, r->args[k], -1);
+  for (int i = 0; i < r->ops.len; i++) {
     IrVals used = {0};
-    ir_free_values_op(m->arena, m->f, s->r->ops.data[i], &used);
-    for (int k = 0; k < used.len; k++) s->last[used.data[k]] = i;
+    ir_free_values_op(m->arena, m->f, r->ops.data[i], &used);
+    for (int k = 0; k < used.len; k++) used_last(s, used.data[k], i);
+    for (int k = 0; k < r->ops.data[i]->n_results; k++) used_last(s, ir_result(r->ops.data[i], k), -1);
   }
-  for (int k = 0; k < s->r->n_yields; k++) s->last[s->r->yields[k]] = s->r->ops.len;
+  for (int k = 0; k < r->n_yields; k++) used_last(s, r->yields[k], r->ops.len);
 }
 
 static int count_uses(const Memory *m, const IrOp *op, IrVal v) {
@@ -71,15 +84,15 @@ static int count_uses(const Memory *m, const IrOp *op, IrVal v) {
 // The array for a position that uses it up: the value itself if it is ours and dies here, else a copy of it.
 static IrVal take(Scope *s, IrBuilder *b, IrVal v, bool dies_here) {
   IrVal now = ir_mapped(&s->m->map, v);
-  if (dies_here && s->owned[v]) {
-    s->owned[v] = false;
+  if (dies_here && owns(s, v)) {
+    s->m->owner[v] = 0;
     return now;
   }
   return ir_op1(b, IR_COPY, now);
 }
 
 static void release(Scope *s, IrBuilder *b, IrVal v) {
-  s->owned[v] = false;
+  s->m->owner[v] = 0;
   IrVal now = ir_mapped(&s->m->map, v);
   ir_op(b, IR_FREE, &now, 1);
 }
@@ -105,9 +118,9 @@ static IrVals hand_over(Scope *s, const IrOp *op, int index) {
   IrVals given = {0};
   for (int k = 0; k < s->mine.len; k++) {
     IrVal v = s->mine.data[k];
-    if (!s->owned[v] || s->last[v] != index) continue;
+    if (!owns(s, v) || s->m->last[v] != index) continue;
     if (!consumed_in(s->m, op->regions[0], v) && !consumed_in(s->m, op->regions[1], v)) continue;
-    s->owned[v] = false;
+    s->m->owner[v] = 0;
     vec_push(s->m->arena, &given, v);
   }
   return given;
@@ -122,7 +135,7 @@ static void rebuild_op(Scope *s, IrBuilder *b, const IrOp *op, int index) {
     saved[k] = ir_mapped(&m->map, op->args[k]);
     args[k] = saved[k];
     if (uses_up(m, op, k))
-      args[k] = take(s, b, op->args[k], s->last[op->args[k]] == index && count_uses(m, op, op->args[k]) == 1);
+      args[k] = take(s, b, op->args[k], m->last[op->args[k]] == index && count_uses(m, op, op->args[k]) == 1);
   }
   IrVals given = {0};
   if (op->kind == IR_IF) given = hand_over(s, op, index);
@@ -141,17 +154,19 @@ static bool owns_arguments(const IrRegion *r) {
 }
 
 static void free_the_dead(Scope *s, IrBuilder *b, int index) {
+  int n = 0;
   for (int k = 0; k < s->mine.len; k++) {
     IrVal v = s->mine.data[k];
-    if (s->owned[v] && s->last[v] <= index) release(s, b, v);
+    if (owns(s, v) && s->m->last[v] <= index) release(s, b, v);
+    if (owns(s, v)) s->mine.data[n++] = v;
   }
+  s->mine.len = n;
 }
 
 static void rebuild_region(Memory *m, IrBuilder *b, const IrRegion *r, const IrVals *given) {
-  Scope s = {
-      m, r, ARENA_ARRAY(m->arena, int, m->f->vals.len), ARENA_ARRAY(m->arena, bool, m->f->vals.len), {0}};
-  find_last_uses(&s);
+  Scope s = {m, r, ++m->n_scopes, {0}};
   for (int k = 0; given && k < given->len; k++) own(&s, given->data[k]);
+  find_last_uses(&s);
   for (int k = 0; k < r->n_args; k++)
     if (is_array_value(m, r->args[k]) && (owns_arguments(r) || (!r->owner && m->f->params[k].moved)))
       own(&s, r->args[k]);
@@ -177,7 +192,9 @@ IrFunc *opt_memory(IrFunc *f) {
   if (!f->body) return f;
   Arena *scratch = arena_new(0);
   if (!scratch) return f;
-  Memory m = {f, scratch, {0}};
+  Memory m = {.f = f, .arena = scratch};
+  m.owner = ARENA_ARRAY(scratch, int, f->vals.len);
+  m.last = ARENA_ARRAY(scratch, int, f->vals.len);
   IrFunc *now = ir_func_like(f, &m.map, scratch);
   IrBuilder b = ir_builder(now);
   rebuild_region(&m, &b, f->body, NULL);

@@ -7,6 +7,10 @@
 // Arrays are values, so independence of results is all that has to be shown.
 #include "opt/internal.h"
 
+enum {
+  NEIGHBOURS = 64
+}; // so many loops are tried with one; a function of thousands of loops would take for ever
+
 typedef struct Merge {
   const IrFunc *f;
   Arena *arena;
@@ -112,10 +116,16 @@ static bool independent(const Merge *m, const IrRegion *r, Pair *p) {
 }
 
 static bool find_pair(const Merge *m, const IrRegion *r, Pair *p) {
-  p->after = ARENA_ARRAY(m->arena, bool, r->ops.len);
-  for (p->first = 0; p->first < r->ops.len; p->first++)
-    for (p->second = p->first + 1; p->second < r->ops.len; p->second++)
+  VEC(int) loops = {0};
+  for (int i = 0; i < r->ops.len; i++)
+    if (r->ops.data[i]->kind == IR_FOR) vec_push(m->arena, &loops, i);
+  p->after = ARENA_ARRAY(m->arena, bool, loops.len < 2 ? 0 : r->ops.len);
+  for (int i = 0; i < loops.len; i++)
+    for (int k = i + 1; k < loops.len && k <= i + NEIGHBOURS; k++) {
+      p->first = loops.data[i];
+      p->second = loops.data[k];
       if (candidates(m, r->ops.data[p->first], r->ops.data[p->second]) && independent(m, r, p)) return true;
+    }
   return false;
 }
 

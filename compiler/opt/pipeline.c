@@ -111,8 +111,7 @@ static void drop_unreached(IrModule *m, Arena *scratch) {
     if (m->funcs.data[i]->is_export) vec_push(scratch, &work, m->funcs.data[i]);
   while (work.len) {
     IrFunc *f = vec_pop(&work);
-    int at = 0;
-    while (m->funcs.data[at] != f) at++;
+    int at = ir_func_place(m, f->name);
     if (reached[at]) continue;
     reached[at] = true;
     Callees c = {scratch, m, &work};
@@ -120,8 +119,7 @@ static void drop_unreached(IrModule *m, Arena *scratch) {
     push_callee(&c, f->adjoint_rule);
     push_callee(&c, f->tangent_rule);
   }
-  for (int i = m->funcs.len - 1; i >= 0; i--)
-    if (!reached[i]) ir_module_remove(m, m->funcs.data[i]);
+  ir_module_keep(m, reached);
 }
 
 void opt_module(IrModule *m, const OptOptions *o) {
@@ -137,6 +135,8 @@ void opt_module(IrModule *m, const OptOptions *o) {
     order.len = 0;
     ir_call_graph(m, scratch, &order);
     for (int i = 0; i < order.len; i++) several_rows(&r, optimize(&r, order.data[i]));
+  } else {
+    for (int i = 0; i < order.len; i++) opt_inline_externs(order.data[i]);
   }
   drop_unreached(m, scratch);
   for (int i = 0; i < m->funcs.len; i++) run(&r, OPT_storage, run(&r, OPT_memory, m->funcs.data[i]));

@@ -30,6 +30,7 @@ typedef struct NameMap { // open addressing on interned pointers
 typedef struct Scope {
   struct Scope *outer;
   VEC(Symbol *) symbols;
+  NameMap by_name; // of all symbols, once there are many
 } Scope;
 
 typedef struct ModuleInfo {

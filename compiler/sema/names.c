@@ -60,7 +60,10 @@ void scope_pop(Checker *c) {
   c->scope = c->scope->outer;
 }
 
+enum { MANY_SYMBOLS = 16 }; // from here on a scope has a table
+
 static Symbol *find_here(const Scope *scope, Name name) {
+  if (scope->by_name.cap) return map_get(&scope->by_name, name);
   for (int i = scope->symbols.len - 1; i >= 0; i--)
     if (scope->symbols.data[i]->name == name) return scope->symbols.data[i];
   return NULL;
@@ -88,6 +91,12 @@ void scope_declare(Checker *c, Symbol *s) {
     before->used = true;
   }
   vec_push(c->a, &c->scope->symbols, s);
+  Scope *scope = c->scope;
+  if (scope->symbols.len == MANY_SYMBOLS)
+    for (int i = 0; i < MANY_SYMBOLS; i++)
+      map_put(c, &scope->by_name, scope->symbols.data[i]->name, scope->symbols.data[i]);
+  else if (scope->symbols.len > MANY_SYMBOLS)
+    map_put(c, &scope->by_name, s->name, s);
 }
 
 // ---- modules -----------------------------------------------------------------------------------------------------
