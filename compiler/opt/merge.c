@@ -7,9 +7,8 @@
 // Arrays are values, so independence of results is all that has to be shown.
 #include "opt/internal.h"
 
-enum {
-  NEIGHBOURS = 64
-}; // so many loops are tried with one; a function of thousands of loops would take for ever
+// So many loops are tried with one; a function of thousands of loops would take for ever.
+enum { NEIGHBOURS = 64 };
 
 typedef struct Merge {
   const IrFunc *f;
@@ -118,7 +117,7 @@ static bool independent(const Merge *m, const IrRegion *r, Pair *p) {
 static bool find_pair(const Merge *m, const IrRegion *r, Pair *p) {
   VEC(int) loops = {0};
   for (int i = 0; i < r->ops.len; i++)
-    if (r->ops.data[i]->kind == IR_FOR) vec_push(m->arena, &loops, i);
+    if (is_loop(m, r->ops.data[i])) vec_push(m->arena, &loops, i);
   p->after = ARENA_ARRAY(m->arena, bool, loops.len < 2 ? 0 : r->ops.len);
   for (int i = 0; i < loops.len; i++)
     for (int k = i + 1; k < loops.len && k <= i + NEIGHBOURS; k++) {

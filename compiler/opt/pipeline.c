@@ -126,9 +126,9 @@ void opt_module(IrModule *m, const OptOptions *o) {
   Arena *scratch = arena_new(0);
   if (!scratch) return;
   IrFuncs order = {0};
-  ir_call_graph(m, scratch, &order);
   Run r = {o, false};
   for (int i = 0; i < m->funcs.len; i++) run(&r, OPT_settle, m->funcs.data[i]);
+  ir_call_graph(m, scratch, &order);
   if (o->level > 0) {
     for (int i = 0; i < order.len; i++) opt_inline_rules(order.data[i]);
     drop_unreached(m, scratch);
