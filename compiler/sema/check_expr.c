@@ -250,6 +250,8 @@ Type *check_field(Checker *c, Expr *e) {
   Diag *g = diag_add(c->d, DIAG_MEMBER, e->field.name_loc, "`%s` has no fields", type_text(c->a, t));
   if ((t->kind == TYPE_ARRAY || t->kind == TYPE_GROW) && t->elem->kind == TYPE_STRUCT)
     diag_help(c->d, g, "take an element first: `xs[i].%s`", e->field.name);
+  else if (name_find_callee(c, e->field.name) || map_get(&c->builtins, e->field.name))
+    diag_help(c->d, g, "`%s` is a function: write `%s(...)`", e->field.name, e->field.name);
   else if (t->kind == TYPE_ARRAY)
     diag_help(c->d, g, "its first size is `len(x)`; sizes bound by the parameters' types are names too");
   return c->error;

@@ -207,7 +207,8 @@ static void add_globals(Checker *c, Names *out) {
 Name suggest_name(Checker *c, Name name) {
   Names all = {0};
   for (const Scope *s = c->scope; s; s = s->outer)
-    for (int i = 0; i < s->symbols.len; i++) vec_push(c->a, &all, s->symbols.data[i]->name);
+    for (int i = 0; i < s->symbols.len; i++)
+      if (s->symbols.data[i]->loc.file) vec_push(c->a, &all, s->symbols.data[i]->name);
   Name near = nearest_name(name, all.data, all.len);
   if (near) return near; // what is near at hand is likelier meant
   add_globals(c, &all);
@@ -228,7 +229,20 @@ Name suggest_type(Checker *c, Name name) {
   return nearest_name(name, structs.data, structs.len);
 }
 
+// So that one missing declaration is one mistake: in this function the name is known from now on, and stands for anything.
+static void make_known(Checker *c, Name name) {
+  Scope *inner = c->scope;
+  if (!inner) return;
+  while (c->scope->outer) c->scope = c->scope->outer;
+  Symbol *s = symbol_new(c, SYM_LOCAL, name, LOC_NONE, c->error);
+  s->used = s->mutable_ = true;
+  scope_declare(c, s);
+  c->scope = inner;
+}
+
 void report_unknown_name(Checker *c, Name name, Loc loc) {
+  for (int i = 0; c->module && i < c->module->lost.len; i++)
+    if (c->module->lost.data[i] == name) return;
   Diag *g = diag_add(c->d, DIAG_NAME, loc, "`%s` is not declared", name);
   Name near = c->d->n_errors <= c->d->error_limit ? suggest_name(c, name) : NULL; // nobody will read it
   diag_label(c->d, g, "not found in this scope");
@@ -236,6 +250,19 @@ void report_unknown_name(Checker *c, Name name, Loc loc) {
     diag_help(c->d, g, "did you mean `%s`?", near);
     g->replace = near;
   }
+  make_known(c, name);
+}
+
+// What other languages call it.
+static const char *known_elsewhere(Name name) {
+  static const char *const types[][2] = {
+      {"float", "f64"},   {"double", "f64"}, {"float64", "f64"},  {"number", "f64"}, {"Float", "f64"},
+      {"float32", "f32"}, {"single", "f32"}, {"i32", "int"},      {"i64", "int"},    {"int32", "int"},
+      {"int64", "int"},   {"long", "int"},   {"usize", "int"},    {"size_t", "int"}, {"integer", "int"},
+      {"Int", "int"},     {"Bool", "bool"},  {"boolean", "bool"}, {"string", "str"}, {"String", "str"}};
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+    if (strcmp(types[i][0], name) == 0) return types[i][1];
+  return NULL;
 }
 
 StructDecl *struct_find(Checker *c, Name module, Name name, Loc loc) {
@@ -253,6 +280,7 @@ StructDecl *struct_find(Checker *c, Name module, Name name, Loc loc) {
   }
   if (s && s->kind == SYM_STRUCT) return s->strukt;
   Name near = module ? NULL : suggest_type(c, name);
+  if (!module && known_elsewhere(name)) near = intern_cstr(c->names, known_elsewhere(name));
   Diag *g = diag_add(c->d, DIAG_TYPE_NAME, loc, "there is no type `%s%s%s`", module ? module : "",
                      module ? "." : "", name);
   if (near) {

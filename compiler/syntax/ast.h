@@ -335,6 +335,7 @@ struct Module {
   VEC(Import) imports;
   VEC(FnDecl *) fns; // rules and externs included
   VEC(StructDecl *) structs;
+  VEC(Name) lost;    // names that declarations with mistakes would have given: their uses are no mistakes
   VEC(Loc) comments; // ordinary comments, in order, for the formatter
 };
 

@@ -145,6 +145,7 @@ bool hint_declaration(Parser *p) {
   TokenKind k = kind_ahead(p, 1);
   if (ahead(p, 1)->nl || (k != TOK_NAME && k != TOK_FN && k != TOK_STRUCT && k != TOK_STRING)) return false;
   const Foreign *f = FIND(declarations, cur(p)->text);
+  if (f || (k == TOK_NAME && kind_ahead(p, 2) == TOK_LPAREN)) lose_names(p);
   if (f) {
     help(p, fail(p, DIAG_FOREIGN, here(p), "%s", f->message), "%s", f->help);
     return true;
@@ -159,6 +160,7 @@ void hint_loop(Parser *p) {
   bool c_style = kind_ahead(p, 2) == TOK_NAME || kind_ahead(p, 2) == TOK_EQ || kind_ahead(p, 1) == TOK_VAR ||
                  kind_ahead(p, 1) == TOK_LET;
   bool destructures = kind_ahead(p, 2) == TOK_COMMA;
+  lose_names(p);
   Diag *g = fail(p, DIAG_FOREIGN, here(p),
                  destructures ? "a loop has one variable" : "a loop's head has no parentheses");
   help(p, g,

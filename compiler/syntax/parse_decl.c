@@ -340,6 +340,7 @@ static void parse_stray(Parser *p) {
     fail(p, DIAG_UNCLOSED, here(p), "this %s closes nothing", token_kind_text(k));
     return;
   }
+  if (k == TOK_LET || k == TOK_VAR) lose_names(p);
   bool statement = starts_statement(k) || k == TOK_IF || k == TOK_NAME || k == TOK_ELSE;
   Diag *g = statement ? fail(p, DIAG_OUTSIDE, here(p), "a statement stands outside of any function")
                       : fail(p, DIAG_SYNTAX, here(p), "expected a declaration, found %s", found(p));

@@ -112,6 +112,18 @@ Diag *complain(Parser *p, DiagCode code, Loc loc, const char *fmt, ...) {
   return g;
 }
 
+void lose_names(Parser *p) {
+  for (int n = 0; n < 16; n++) {
+    const Token *t = ahead(p, n);
+    bool opening = t->kind == TOK_LPAREN && n == 0;
+    if (t->kind == TOK_NAME)
+      vec_push(p->arena, &p->module->lost, t->text);
+    else if ((n > 0 && t->nl) ||
+             (t->kind != TOK_LET && t->kind != TOK_VAR && t->kind != TOK_COMMA && !opening))
+      return;
+  }
+}
+
 void help(Parser *p, Diag *g, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);

@@ -63,6 +63,8 @@ const char *found(const Parser *p); // the cursor's token in words, or "the end 
 Diag *fail(Parser *p, DiagCode code, Loc loc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 // The same for a mistake whose meaning is clear: the parser goes on as if it were right.
 Diag *complain(Parser *p, DiagCode code, Loc loc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+// The names from the cursor on to where a value or a body begins go to module->lost.
+void lose_names(Parser *p);
 void help(Parser *p, Diag *g, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 // The token, or "expected WHAT, found ...".
 bool expect(Parser *p, TokenKind k, const char *what);
