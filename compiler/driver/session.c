@@ -78,7 +78,7 @@ static const char *const std_names[] = {
 static const char *std_module(void *user, const char *name, size_t *len) {
   (void)user;
   for (size_t i = 0; i < sizeof std_modules / sizeof *std_modules; i++) {
-    if (strcmp(std_modules[i].name, name)) continue;
+    if (strcmp(std_modules[i].name, name) != 0) continue;
     *len = std_modules[i].len;
     return std_modules[i].text;
   }

@@ -342,7 +342,7 @@ static void close_carried(Writer *w, const IrOp *op, const IrRegion *body, int f
   }
   for (int k = 0; k < op->n_results; k++) {
     const char *var = text_of(w, body->args[first_arg + k]);
-    if (strcmp(var, text_of(w, body->yields[k]))) assign(w, var, body->yields[k]);
+    if (strcmp(var, text_of(w, body->yields[k])) != 0) assign(w, var, body->yields[k]);
   }
 }
 
@@ -773,7 +773,7 @@ static void finish_inout(Writer *w, int first) {
   for (int k = 0; k < f->n_params; k++) {
     if (!f->params[k].moved) continue;
     const char *name = text_of(w, f->body->args[k]), *now = text_of(w, f->body->yields[first++]);
-    if (strcmp(name, now)) line(w, "%s = %s", name, now);
+    if (strcmp(name, now) != 0) line(w, "%s = %s", name, now);
   }
 }
 
