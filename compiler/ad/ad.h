@@ -18,6 +18,8 @@ bool ad_expand(IrModule *m, Diags *diags);
 // results of f, then a tangent per float result. f holds no DCALL. NULL after errors. Added to the module.
 IrFunc *ad_vjp(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags);
 IrFunc *ad_jvp(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags);
+// Along several directions at once: behind the parameters of f how many, and each tangent has one more axis, the innermost.
+IrFunc *ad_jvps(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags);
 
 // ---- report.c: what the reverse sweep keeps, told to people -----------------------------------------------------
 

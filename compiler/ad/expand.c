@@ -62,7 +62,9 @@ static IrFunc *generate(Expand *e, const IrDeriv *d, Loc asked) {
       static const OptOptions fixed = {.level = 2};
       int first = e->diags->list.len;
       f = opt_function(f, &fixed);
-      now = d->kind == IR_VJP ? ad_vjp(e->m, f, d->wrt, e->diags) : ad_jvp(e->m, f, d->wrt, e->diags);
+      now = d->kind == IR_VJP   ? ad_vjp(e->m, f, d->wrt, e->diags)
+            : d->kind == IR_JVP ? ad_jvp(e->m, f, d->wrt, e->diags)
+                                : ad_jvps(e->m, f, d->wrt, e->diags);
       name_the_asker(e, first, asked);
     }
   }
@@ -88,6 +90,10 @@ static bool expand_dcall(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
       if (ir_is_float(callee->results[k]))
         n = ad_push_adjoint(callee, k, b->func, ir_mapped(map, op->args[next++]), args, n);
   } else {
+    if (d->kind == IR_JVPS && next < op->n_args) {
+      const IrValue *first = ir_val(map->from, op->args[next]);
+      args[n++] = ir_mapped(map, first->dims[first->type.rank - 1]);
+    }
     while (next < op->n_args) args[n++] = ir_mapped(map, op->args[next++]);
   }
   IrType *types = ARENA_ARRAY(b->func->arena, IrType, op->n_results);

@@ -207,6 +207,12 @@ static void tangent_call(Forward *fw, IrBuilder *b, const IrOp *op, Name rule) {
 
 static IrFunc *jvp_of(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags);
 
+void ad_refuse_tangent(Diags *diags, const IrFunc *callee, Loc at) {
+  Diag *d = diag_add(diags, DIAG_AD_REFUSED, at, "`%s` has no forward-mode rule", callee->source_name);
+  diag_label(diags, d, "forward mode meets this call");
+  diag_help(diags, d, "add `tangent %s(...)`, or use reverse mode", callee->source_name);
+}
+
 static void forward_call(Forward *fw, IrBuilder *b, const IrOp *op) {
   IrFunc *callee = ir_func_find(fw->m, op->attr.sym);
   if (callee->has_rule) {
@@ -214,10 +220,7 @@ static void forward_call(Forward *fw, IrBuilder *b, const IrOp *op) {
     if (callee->tangent_rule) {
       tangent_call(fw, b, op, callee->tangent_rule);
     } else {
-      Diag *d = diag_add(fw->diags, DIAG_AD_REFUSED, op->loc.loc, "`%s` has no forward-mode rule",
-                         callee->source_name);
-      diag_label(fw->diags, d, "forward mode meets this call");
-      diag_help(fw->diags, d, "add `tangent %s(...)`, or use reverse mode", callee->source_name);
+      ad_refuse_tangent(fw->diags, callee, op->loc.loc);
       fw->failed = true;
     }
     return;

@@ -61,6 +61,9 @@ IrVal rule_apply(Rule *r, int arg, IrVal t); // SCALAR only
 uint32_t rule_needs(Arena *scratch, const IrFunc *f, const IrOp *op, const bool *active);
 enum { RULE_NEEDS_RESULT = 1u << 31 };
 
+// ---- forward.c ------------------------------------------------------------------------------------------------------
+void ad_refuse_tangent(Diags *diags, const IrFunc *callee, Loc at); // it has a rule, but none for forward mode
+
 // ---- activity.c ---------------------------------------------------------------------------------------------------
 // A value is active when it depends on an input that is differentiated (varied) and an output depends on it (useful).
 

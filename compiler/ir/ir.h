@@ -92,11 +92,12 @@ typedef struct IrChain {
 
 enum { IR_TRANS_A = 1, IR_TRANS_B = 2 };
 
-typedef enum IrDerivKind { IR_VJP, IR_JVP } IrDerivKind;
+typedef enum IrDerivKind { IR_VJP, IR_JVP, IR_JVPS } IrDerivKind;
 
 // A derivative of `callee`, by the parameters marked in wrt (each holds floats).
 //   vjp: operands: the callee's, then an adjoint for each float result; results: the callee's, then one adjoint per wrt
 //   jvp: operands: the callee's, then a tangent per wrt; results: the callee's, then a tangent for each float result
+//   jvps: the same along several directions, which are the last axis of each tangent
 typedef struct IrDeriv {
   IrDerivKind kind;
   Name callee;

@@ -327,7 +327,9 @@ static void parse_empty(Parser *p, const Statement *s) {
 
 static IrDeriv *parse_deriv(Parser *p) {
   IrDeriv *d = ARENA_NEW(p->arena, IrDeriv);
-  if (!accept_word(p, "vjp")) {
+  if (accept_word(p, "jvps")) {
+    d->kind = IR_JVPS;
+  } else if (!accept_word(p, "vjp")) {
     if (!expect_word(p, "jvp")) return d;
     d->kind = IR_JVP;
   }

@@ -168,7 +168,7 @@ static void add_const(const Printer *p, const IrOp *op) {
 static void add_dcall(const Printer *p, const IrOp *op) {
   const IrDeriv *d = op->attr.deriv;
   if (!d) return;
-  sb_add(p->out, d->kind == IR_VJP ? " vjp " : " jvp ");
+  sb_add(p->out, d->kind == IR_VJP ? " vjp " : d->kind == IR_JVP ? " jvp " : " jvps ");
   add_func_name(p->out, d->callee);
   sb_add(p->out, " wrt ");
   for (int i = 0; i < d->n_params; i++) sb_addc(p->out, d->wrt[i] ? '1' : '0');

@@ -169,11 +169,14 @@ static bool check_dcall(Verifier *v) {
     if (!d->wrt[i]) continue;
     if (!ir_is_float(t)) return fail(v, "parameter %d holds no floats to differentiate by", i);
     if (d->kind == IR_VJP && !check_result_type(v, results++, t, "an adjoint")) return false;
-    if (d->kind == IR_JVP && !check_arg_type(v, args++, t, "a tangent")) return false;
+    t.rank = (uint8_t)(t.rank + (d->kind == IR_JVPS));
+    if (d->kind != IR_VJP && !check_arg_type(v, args++, t, "a tangent")) return false;
   }
-  for (int i = 0; d->kind == IR_JVP && i < c->n_results; i++)
-    if (ir_is_float(c->results[i]) && !check_result_type(v, results++, c->results[i], "a tangent"))
-      return false;
+  for (int i = 0; d->kind != IR_VJP && i < c->n_results; i++) {
+    IrType t = c->results[i];
+    t.rank = (uint8_t)(t.rank + (d->kind == IR_JVPS));
+    if (ir_is_float(t) && !check_result_type(v, results++, t, "a tangent")) return false;
+  }
   return check_counts(v, args, results);
 }
 

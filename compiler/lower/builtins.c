@@ -219,7 +219,8 @@ Value *lower_builtin(Gen *g, Expr *e) {
   case BUILTIN_VJP:
   case BUILTIN_JACOBIAN:
   case BUILTIN_HESSIAN:
-  case BUILTIN_HVP: break; // function values
+  case BUILTIN_HVP:
+  case BUILTIN_JVPS: break; // function values
   case BUILTIN_TRAIN: return lower_train(g, e, true);
   case BUILTIN_MINIMIZE: return lower_train(g, e, false);
   case BUILTIN_STEP: return lower_step(g, e);

@@ -63,6 +63,16 @@ static Type *pair(Lower *l, Type *a, Type *b) {
   return type_tuple_of(l->arena, parts, NULL, 2);
 }
 
+static Type *directions_type(Lower *l, const Fn *fn, Type *by) {
+  Type *t = ARENA_NEW(l->arena, Type);
+  t->kind = TYPE_ARRAY;
+  t->elem = by->kind == TYPE_ARRAY ? by->elem : by;
+  t->rank = 1;
+  t->dims = ARENA_ARRAY(l->arena, Size *, 1);
+  t->dims[0] = size_symbol(l->arena, fn->directions);
+  return t;
+}
+
 static void add_param(Lower *l, Callable *c, Type *t, Name name) {
   int n = c->n;
   Type **types = ARENA_ARRAY(l->arena, Type *, n + 1);
@@ -105,6 +115,13 @@ void deriv_callable(Lower *l, const Fn *fn, Callable *c) {
       add_param(l, c, by[i], name_of(l, "d%s", wrt_name(l, &target, &fn->wrt[i])));
     c->result = pair(l, target.result, target.result);
     break;
+  case DERIV_JVPS: {
+    Type *directions = directions_type(l, fn, by[0]);
+    for (int i = 0; i < fn->n_wrt; i++)
+      add_param(l, c, outer_type(l, by[i], directions), name_of(l, "d%s", wrt_name(l, &target, &fn->wrt[i])));
+    c->result = pair(l, target.result, outer_type(l, target.result, directions));
+    break;
+  }
   case DERIV_VJP:
     add_param(l, c, target.result, name_of(l, "adjoint"));
     c->result = pair(l, target.result, d);
@@ -168,6 +185,15 @@ static void mark_all(Gen *g, Target *t) {
   for (int w = 0; w < t->fn->n_wrt; w++) deriv_mark(g, t, w);
 }
 
+// A tangent of result i along as many directions as the seed has.
+static void shape_with_directions(Gen *g, CallShape *s, int i, IrVal seed) {
+  IrType t = s->types[i];
+  IrVal *dims = ARENA_ARRAY(g->arena, IrVal, t.rank + 1);
+  if (t.rank) memcpy(dims, s->dims[i], sizeof *dims * t.rank);
+  dims[t.rank++] = ir_dims(g->f, seed)[ir_type(g->f, seed).rank - 1];
+  shape_add(g, s, t, dims);
+}
+
 Dcall deriv_call(Gen *g, const Target *t, IrDerivKind kind, const IrVals *seeds) {
   CallShape s;
   IrVals args = {0};
@@ -179,6 +205,8 @@ Dcall deriv_call(Gen *g, const Target *t, IrDerivKind kind, const IrVals *seeds)
     if (t->mask[i]) shape_like(g, &s, t->args.ir.data[i]);
   for (int i = 0; kind == IR_JVP && i < n; i++)
     if (ir_is_float(s.types[i])) shape_add(g, &s, s.types[i], s.dims[i]);
+  for (int i = 0; kind == IR_JVPS && i < n; i++)
+    if (ir_is_float(s.types[i])) shape_with_directions(g, &s, i, seeds->data[0]);
   IrDeriv *d = ARENA_NEW(g->arena, IrDeriv);
   bool *wrt = ARENA_ARRAY(g->arena, bool, n_params);
   memcpy(wrt, t->mask, sizeof *wrt * (size_t)n_params);
@@ -344,6 +372,16 @@ static Value *jvp(Gen *g) {
   return pair_of(g, callee_result(g, &t, d.op), tangent_tree(g, &t, &d));
 }
 
+static Value *jvps(Gen *g) {
+  Target t;
+  IrVals seeds = {0};
+  if (!deriv_open(g, &t, g->fn->target)) return value_none(g);
+  mark_all(g, &t);
+  tangent_seeds(g, &t, t.args.n, &seeds);
+  Dcall d = deriv_call(g, &t, IR_JVPS, &seeds);
+  return pair_of(g, callee_result(g, &t, d.op), value_leaf(g, ir_result(d.op, d.first)));
+}
+
 // Sizes of the result that only a call tells are asked for, so that an adjoint of other sizes is an error.
 static void check_adjoint(Gen *g, Target *t, Value *ybar) {
   if (!t->inst->n_extra) return;
@@ -387,6 +425,7 @@ Value *deriv_body(Gen *g) {
   case DERIV_VJP: return vjp(g);
   case DERIV_JACOBIAN: return deriv_jacobian(g);
   case DERIV_HVP: return hvp(g);
+  case DERIV_JVPS: return jvps(g);
   case DERIV_HESSIAN: break; // is a Jacobian of a gradient
   }
   return value_none(g);

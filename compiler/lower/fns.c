@@ -60,6 +60,7 @@ static const char *deriv_name(DerivKind k) {
   case DERIV_JACOBIAN: return "jacobian";
   case DERIV_HESSIAN: return "hessian";
   case DERIV_HVP: return "hvp";
+  case DERIV_JVPS: return "jvps_of";
   }
   return "derivative";
 }
@@ -102,7 +103,9 @@ static Fn *fn_of_deriv(Gen *g, Lower *l, Expr *e) {
   for (int i = 0; i < d->n_wrt; i++)
     wrt[i] = (WrtSpec){d->wrt[i].param, d->wrt[i].fields, d->wrt[i].n_fields};
   Fn *fn = fn_derivative(l, d->kind, d->mode, wrt, d->n_wrt, target);
-  if (fn) fn->loc = e->loc;
+  if (!fn) return NULL;
+  fn->loc = e->loc;
+  fn->directions = d->directions;
   return fn;
 }
 

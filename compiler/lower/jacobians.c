@@ -1,15 +1,16 @@
 // Jacobians as functions. In: an instance of `jacobian(f)`; out: its body, loops over DCALLs.
 //
-// Forward mode gives a column for each element of the input, reverse mode a row for each element of the output. Where these
-// are few, and their number is a constant, one loop runs over all of them, however many parameters or results they belong
-// to: what does not depend on the direction is computed once, and the directions run side by side in SIMD lanes
-// (opt/lanes.c).
+// Forward mode gives columns, several at a time: the directions lie side by side in the last axis of every tangent, and the
+// primal is computed once for all of them (ad/wide.c). Reverse mode gives a row for each element of the output. Where rows or
+// columns are few, and their number is a constant, they come out of one call or loop, however many parameters or results
+// they belong to.
 #include "lower/derivs.h"
 
 #include <string.h>
 
 enum {
-  TOGETHER = 32,  // so many directions go into one loop
+  TOGETHER = 32,  // so many directions go into one call or loop
+  DIRECTIONS = 8, // so many into one call where there are more, or nobody knows
   FEW_INPUTS = 64 // so many are few against a number of outputs that nobody knows yet
 };
 
@@ -78,43 +79,6 @@ static void reverse_row(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
   }
 }
 
-typedef struct Column {
-  const IrVal *at;
-  int n_at;
-  IrVal from;
-} Column;
-
-static void set_column(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
-  const Column *c = user;
-  IrVal at[2 * IR_MAX_RANK];
-  int rank = ir_type(g->f, c->from).rank;
-  memcpy(at, idx, sizeof *at * (size_t)rank);
-  if (c->n_at) memcpy(at + rank, c->at, sizeof *at * (size_t)c->n_at);
-  carried[0] = ir_set(&g->b, carried[0], at, rank + c->n_at, ir_get(&g->b, c->from, idx, rank));
-}
-
-// to[.., at] = from, for each float result
-static void set_columns(Gen *g, Jacobian *j, const Dcall *d, const IrVal *at, int rank, IrVal *to) {
-  int next = d->first;
-  for (int o = 0; o < j->n_out; o++) {
-    if (!ir_is_float(out_type(j, o))) continue;
-    Column c = {at, rank, ir_result(d->op, next++)};
-    if (ir_type(g->f, c.from).rank)
-      nest(g, ir_dims(g->f, c.from), ir_type(g->f, c.from).rank, &to[o], 1, set_column, &c);
-    else
-      to[o] = rank ? ir_set(&g->b, to[o], at, rank, c.from) : c.from;
-  }
-}
-
-// Forward: a column of every cell above the element.
-static void forward_column(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
-  Jacobian *j = user;
-  IrVals seeds = {0};
-  deriv_one_hot(g, j->t, j->in[j->leaf], idx, &seeds);
-  Dcall d = deriv_call(g, j->t, IR_JVP, &seeds);
-  set_columns(g, j, &d, idx, in_type(g, j, j->leaf).rank, carried);
-}
-
 static void rows_one_by_one(Gen *g, Jacobian *j) {
   IrVal *rows = ARENA_ARRAY(g->arena, IrVal, j->n_inputs);
   mark_inputs(g, j);
@@ -124,22 +88,6 @@ static void rows_one_by_one(Gen *g, Jacobian *j) {
     for (int k = 0; k < j->n_inputs; k++) rows[k] = *cell(j, j->leaf, j->inputs[k]);
     nest(g, j->out_dims[j->leaf], y.rank, rows, j->n_inputs, reverse_row, j);
     for (int k = 0; k < j->n_inputs; k++) *cell(j, j->leaf, j->inputs[k]) = rows[k];
-  }
-}
-
-static void columns_one_by_one(Gen *g, Jacobian *j) {
-  IrVal *columns = ARENA_ARRAY(g->arena, IrVal, j->n_out);
-  const int *inputs = j->inputs;
-  int n = j->n_inputs;
-  for (int k = 0; k < n; k++) {
-    j->leaf = inputs[k];
-    j->inputs = &inputs[k];
-    j->n_inputs = 1;
-    if (!ir_is_float(in_type(g, j, j->leaf))) continue;
-    mark_inputs(g, j);
-    for (int o = 0; o < j->n_out; o++) columns[o] = *cell(j, o, j->leaf);
-    nest(g, j->in_dims[j->leaf], in_type(g, j, j->leaf).rank, columns, j->n_out, forward_column, j);
-    for (int o = 0; o < j->n_out; o++) *cell(j, o, j->leaf) = columns[o];
   }
 }
 
@@ -164,6 +112,23 @@ static IrVal seed_of(Gen *g, IrType t, const IrVal *dims, int64_t offset, IrVal 
   IrBuilder in, outer = g->b;
   IrOp *op = ir_build(&outer, dims, t.rank, &in);
   g->b = in;
+  IrVal v = is_it(g, t, flat_index(g, dims, in.region->args, t.rank, offset), which);
+  ir_yield(&g->b, &v, 1);
+  g->b = outer;
+  ir_close_build(&g->b, op);
+  return ir_result(op, 0);
+}
+
+// One direction for each of `count` elements from `from` on (0: the first) of all: the last axis.
+static IrVal seeds_of(Gen *g, IrType t, const IrVal *dims, int64_t offset, IrVal from, IrVal count) {
+  IrVal sizes[IR_MAX_RANK + 1];
+  if (t.rank) memcpy(sizes, dims, sizeof *sizes * t.rank);
+  sizes[t.rank] = count;
+  IrBuilder in, outer = g->b;
+  IrOp *op = ir_build(&outer, sizes, t.rank + 1, &in);
+  g->b = in;
+  IrVal which = in.region->args[t.rank];
+  if (from) which = ir_op2(&g->b, IR_ADD, from, which);
   IrVal v = is_it(g, t, flat_index(g, dims, in.region->args, t.rank, offset), which);
   ir_yield(&g->b, &v, 1);
   g->b = outer;
@@ -198,20 +163,6 @@ static int64_t count_outputs(const Gen *g, const Jacobian *j, int n) {
     sum = c < 0 || sum + c > TOGETHER ? -1 : sum + c;
   }
   return sum;
-}
-
-static void all_columns(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
-  Jacobian *j = user;
-  IrVals seeds = {0};
-  for (int p = 0; p < j->t->inst->func->n_params; p++) { // seeds follow the IR parameters
-    for (int k = 0; j->t->mask[p] && k < j->n_inputs; k++)
-      if (j->in[j->inputs[k]] == p)
-        vec_push(
-            g->arena, &seeds,
-            seed_of(g, in_type(g, j, j->inputs[k]), j->in_dims[j->inputs[k]], count_inputs(g, j, k), idx[0]));
-  }
-  Dcall d = deriv_call(g, j->t, IR_JVP, &seeds);
-  set_columns(g, j, &d, idx, 1, carried);
 }
 
 static void all_rows(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
@@ -261,22 +212,112 @@ static IrVal take_part(Gen *g, const Part *p, IrElem to) {
 }
 
 static void columns_together(Gen *g, Jacobian *j, int64_t n) {
-  IrVal *all = ARENA_ARRAY(g->arena, IrVal, j->n_out), count = ir_const_int(&g->b, n);
+  IrVal count = ir_const_int(&g->b, n);
+  IrVals seeds = {0};
   mark_inputs(g, j);
+  for (int p = 0; p < j->t->inst->func->n_params; p++) // seeds follow the IR parameters
+    for (int k = 0; j->t->mask[p] && k < j->n_inputs; k++)
+      if (j->in[j->inputs[k]] == p)
+        vec_push(g->arena, &seeds,
+                 seeds_of(g, in_type(g, j, j->inputs[k]), j->in_dims[j->inputs[k]], count_inputs(g, j, k), 0,
+                          count));
+  Dcall d = deriv_call(g, j->t, IR_JVPS, &seeds);
+  int next = d.first;
   for (int o = 0; o < j->n_out; o++) {
-    IrVal dims[IR_MAX_RANK + 1];
     IrType y = out_type(j, o);
-    if (y.rank) memcpy(dims, j->out_dims[o], sizeof *dims * y.rank);
-    dims[y.rank] = count;
-    all[o] = ir_fill(&g->b, zero_of(g, (IrElem)y.elem), dims, y.rank + 1);
-  }
-  nest(g, &count, 1, all, j->n_out, all_columns, j);
-  for (int o = 0; o < j->n_out; o++)
+    if (!ir_is_float(y)) continue;
+    IrVal all = ir_result(d.op, next++);
     for (int k = 0; k < j->n_inputs; k++) {
-      IrType x = in_type(g, j, j->inputs[k]), y = out_type(j, o);
-      Part p = {all[o], false, count_inputs(g, j, k), j->in_dims[j->inputs[k]], x.rank};
-      if (ir_is_float(x) && ir_is_float(y)) *cell(j, o, j->inputs[k]) = take_part(g, &p, (IrElem)y.elem);
+      IrType x = in_type(g, j, j->inputs[k]);
+      Part p = {all, false, count_inputs(g, j, k), j->in_dims[j->inputs[k]], x.rank};
+      if (!ir_is_float(x)) continue;
+      bool whole = j->n_inputs == 1 && x.rank == 1;
+      *cell(j, o, j->inputs[k]) = whole ? all : take_part(g, &p, (IrElem)y.elem);
     }
+  }
+}
+
+// ---- many columns, some at a time -------------------------------------------------------------------------------------------
+
+typedef struct Some {
+  Jacobian *j;
+  IrVal first, from; // of the columns at hand, the first; their values
+} Some;
+
+// idx: of an element of the output, then which of the columns at hand.
+static void set_column(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
+  const Some *s = user;
+  IrVal at[2 * IR_MAX_RANK];
+  int rank = ir_type(g->f, s->from).rank - 1, n = in_type(g, s->j, s->j->leaf).rank;
+  const IrVal *dims = s->j->in_dims[s->j->leaf];
+  if (rank) memcpy(at, idx, sizeof *at * (size_t)rank);
+  IrVal flat = ir_op2(&g->b, IR_ADD, s->first, idx[rank]);
+  for (int k = n - 1; k >= 0; k--) {
+    at[rank + k] = k ? ir_op2(&g->b, IR_IMOD, flat, dims[k]) : flat;
+    if (k) flat = ir_op2(&g->b, IR_IDIV, flat, dims[k]);
+  }
+  carried[0] = ir_set(&g->b, carried[0], at, rank + n, ir_get(&g->b, s->from, idx, rank + 1));
+}
+
+static void some_columns(Gen *g, Jacobian *j, IrVal first, IrVal count, IrVal *columns) {
+  IrVals seeds = {0};
+  IrType x = in_type(g, j, j->leaf);
+  IrVal width = ir_const_int(&g->b, DIRECTIONS), left = ir_op2(&g->b, IR_SUB, count, first);
+  vec_push(g->arena, &seeds, seeds_of(g, x, j->in_dims[j->leaf], 0, first, width));
+  Dcall d = deriv_call(g, j->t, IR_JVPS, &seeds);
+  left = ir_op2(&g->b, IR_MIN, left, width);
+  int next = d.first;
+  for (int o = 0; o < j->n_out; o++) {
+    if (!ir_is_float(out_type(j, o))) continue;
+    Some s = {j, first, ir_result(d.op, next++)};
+    int rank = ir_type(g->f, s.from).rank;
+    IrVal dims[IR_MAX_RANK + 1];
+    memcpy(dims, ir_dims(g->f, s.from), sizeof *dims * (size_t)rank);
+    dims[rank - 1] = left;
+    nest(g, dims, rank, &columns[o], 1, set_column, &s);
+  }
+}
+
+static void columns_of_leaf(Gen *g, Jacobian *j, IrVal *columns) {
+  const IrVal *dims = j->in_dims[j->leaf];
+  IrVal zero = ir_const_int(&g->b, 0), step = ir_const_int(&g->b, DIRECTIONS), count = dims[0];
+  for (int k = 1; k < in_type(g, j, j->leaf).rank; k++) count = ir_op2(&g->b, IR_MUL, count, dims[k]);
+  IrBuilder in, outer = g->b;
+  IrOp *op = ir_for(&outer, zero, count, step, columns, j->n_out, &in);
+  g->b = in;
+  for (int o = 0; o < j->n_out; o++) columns[o] = in.region->args[1 + o];
+  some_columns(g, j, in.region->args[0], count, columns);
+  ir_yield(&g->b, columns, j->n_out);
+  g->b = outer;
+  for (int o = 0; o < j->n_out; o++) columns[o] = ir_result(op, o);
+}
+
+static void single_column(Gen *g, Jacobian *j, IrVal *columns) {
+  IrVals seeds = {0};
+  deriv_one_hot(g, j->t, j->in[j->leaf], NULL, &seeds);
+  Dcall d = deriv_call(g, j->t, IR_JVP, &seeds);
+  int next = d.first;
+  for (int o = 0; o < j->n_out; o++)
+    if (ir_is_float(out_type(j, o))) columns[o] = ir_result(d.op, next++);
+}
+
+static void columns_leaf_by_leaf(Gen *g, Jacobian *j) {
+  IrVal *columns = ARENA_ARRAY(g->arena, IrVal, j->n_out);
+  const int *inputs = j->inputs;
+  int n = j->n_inputs;
+  for (int k = 0; k < n; k++) {
+    j->leaf = inputs[k];
+    j->inputs = &inputs[k];
+    j->n_inputs = 1;
+    if (!ir_is_float(in_type(g, j, j->leaf))) continue;
+    mark_inputs(g, j);
+    for (int o = 0; o < j->n_out; o++) columns[o] = *cell(j, o, j->leaf);
+    if (in_type(g, j, j->leaf).rank)
+      columns_of_leaf(g, j, columns);
+    else
+      single_column(g, j, columns);
+    for (int o = 0; o < j->n_out; o++) *cell(j, o, j->leaf) = columns[o];
+  }
 }
 
 static void rows_together(Gen *g, Jacobian *j, int64_t n) {
@@ -299,8 +340,6 @@ static void rows_together(Gen *g, Jacobian *j, int64_t n) {
 
 // ---- the choice of mode ----------------------------------------------------------------------------------------------------
 
-static bool is_plain(IrType t) { return t.rank <= 1; }
-
 static bool room_for_axis(const Gen *g, const Jacobian *j) {
   for (int o = 0; o < j->n_out; o++)
     if (out_type(j, o).rank >= IR_MAX_RANK) return false;
@@ -313,19 +352,17 @@ static void fill(Gen *g, Jacobian *j, const int *inputs, int n, bool forward) {
   if (!n) return;
   j->inputs = inputs;
   j->n_inputs = n;
-  int64_t together = forward ? count_inputs(g, j, n) : count_outputs(g, j, j->n_out);
-  bool one =
-      forward ? n == 1 && is_plain(in_type(g, j, inputs[0])) : j->n_out == 1 && is_plain(out_type(j, 0));
-  if (one || together <= 0 || !room_for_axis(g, j)) {
-    if (forward)
-      columns_one_by_one(g, j);
-    else
-      rows_one_by_one(g, j);
-  } else if (forward) {
+  bool room = room_for_axis(g, j);
+  for (int k = 0; k < n && !room; k++) forward &= !in_type(g, j, inputs[k]).rank; // one direction needs none
+  int64_t together = !room ? -1 : forward ? count_inputs(g, j, n) : count_outputs(g, j, j->n_out);
+  if (forward && together > 1)
     columns_together(g, j, together);
-  } else {
+  else if (forward)
+    columns_leaf_by_leaf(g, j);
+  else if (together > 0 && !(j->n_out == 1 && out_type(j, 0).rank <= 1))
     rows_together(g, j, together);
-  }
+  else
+    rows_one_by_one(g, j);
 }
 
 static Size *count_leaves(Gen *g, const LeafVec *leaves, int first, int n) {

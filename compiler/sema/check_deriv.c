@@ -1,11 +1,11 @@
 // Derivative expressions: grad(f, wrt: a, m.head, mode: forward) and its kin.
-// In: a call of one of the seven; out: its Deriv and its type, a function. What must hold: the function's result has this
+// In: a call of one of the eight; out: its Deriv and its type, a function. What must hold: the function's result has this
 // derivative, every path of `wrt` names something that holds floats, and no two paths overlap.
 #include "sema/check.h"
 
 #include <string.h>
 
-bool builtin_is_deriv(Builtin b) { return b >= BUILTIN_GRAD && b <= BUILTIN_HVP; }
+bool builtin_is_deriv(Builtin b) { return b >= BUILTIN_GRAD && b <= BUILTIN_JVPS; }
 
 static DerivKind deriv_kind(Builtin b) { return (DerivKind)(b - BUILTIN_GRAD); }
 
@@ -233,8 +233,8 @@ static bool report_result(Checker *c, const Expr *target, const Type *result, Bu
         has_dense_derivative(result)
             ? "for all its derivatives write `jacobian(f)`; for a product with one vector `jvp` or `vjp`"
             : "for a product of its derivative with one direction write `jvp(f)` or `vjp(f)`");
-  else if (b == BUILTIN_JACOBIAN)
-    diag_help(c->d, g, "a jacobian is an array; structs and tuples have `jvp` and `vjp`");
+  else if (b == BUILTIN_JACOBIAN || b == BUILTIN_JVPS)
+    diag_help(c->d, g, "its derivatives are an array; structs and tuples have `jvp` and `vjp`");
   return false;
 }
 
@@ -249,6 +249,7 @@ static bool check_result(Checker *c, const Expr *target, const Type *result, Bui
   case DERIV_VJP:
     return type_holds_floats(result) || report_result(c, target, result, b, "floats in its result");
   case DERIV_JACOBIAN:
+  case DERIV_JVPS:
     return has_dense_derivative(result) ||
            report_result(c, target, result, b, "a float or an array of floats as its result");
   }
@@ -338,6 +339,17 @@ static Type *pair(Checker *c, Type *a, Type *b) {
   return type_tuple(c, parts, NULL, 2);
 }
 
+// A size of its own for the number of directions; [directions]f64.
+static Type *add_directions(Checker *c, Signature *s, Loc loc) {
+  Symbol **sizes = ARENA_ARRAY(c->a, Symbol *, s->n_sizes + 1);
+  for (int i = 0; i < s->n_sizes; i++) sizes[i] = s->sizes[i];
+  sizes[s->n_sizes++] = symbol_new(c, SYM_SIZE, intern_cstr(c->names, "directions"), loc, c->int_);
+  s->sizes = sizes;
+  Size **dims = ARENA_ARRAY(c->a, Size *, 1);
+  dims[0] = size_symbol(c->a, sizes[s->n_sizes - 1]);
+  return type_array(c, c->f64, 1, dims);
+}
+
 static Signature *derived(Checker *c, const FnView *v, const Type *target, const Wrt *w, Builtin b, Loc loc) {
   Signature *s = ARENA_NEW(c->a, Signature);
   s->decl = target->scheme ? target->scheme->decl : NULL;
@@ -345,10 +357,13 @@ static Signature *derived(Checker *c, const FnView *v, const Type *target, const
   s->n_sizes = v->n_vars;
   s->has_real = v->has_real;
   s->params = ARENA_ARRAY(c->a, Type *, v->n_params + w->n + 2);
+  Type *directions = b == BUILTIN_JVPS ? add_directions(c, s, loc) : NULL;
   for (int i = 0; i < v->n_params; i++) s->params[s->n_params++] = v->params[i];
   DerivKind kind = deriv_kind(b);
   bool tangents = kind == DERIV_JVP || kind == DERIV_HVP;
   for (int i = 0; tangents && i < w->n; i++) s->params[s->n_params++] = w->types[i];
+  for (int i = 0; directions && i < w->n; i++)
+    s->params[s->n_params++] = outer_shape(c, w->types[i], directions, loc);
   if (kind == DERIV_VJP) s->params[s->n_params++] = v->result;
   Type *gradient = derivative_type(c, w->types, w->names, w->n);
   switch (kind) {
@@ -359,6 +374,7 @@ static Signature *derived(Checker *c, const FnView *v, const Type *target, const
   case DERIV_JACOBIAN: s->result = dense(c, w, v->result, loc); break;
   case DERIV_HESSIAN: s->result = hessian_type(c, w, loc); break;
   case DERIV_HVP: s->result = pair(c, gradient, gradient); break;
+  case DERIV_JVPS: s->result = pair(c, v->result, outer_shape(c, v->result, directions, loc)); break;
   }
   return s;
 }
@@ -389,7 +405,7 @@ Type *check_deriv(Checker *c, Expr *e, Builtin b, Type **types, int n_types) {
   FnView v = {0};
   if (ok) v = fn_view(c, t);
   ok = ok && check_result(c, args.target, v.result, b) && collect_wrt(c, &args, &v, d, b);
-  bool is_dense = b == BUILTIN_JACOBIAN || b == BUILTIN_HESSIAN;
+  bool is_dense = b == BUILTIN_JACOBIAN || b == BUILTIN_HESSIAN || b == BUILTIN_JVPS;
   if (ok && is_dense) ok = check_dense_wrt(c, d, b);
   poison_args(c, e);
   if (!ok) return e->type = c->error;
@@ -399,6 +415,9 @@ Type *check_deriv(Checker *c, Expr *e, Builtin b, Type **types, int n_types) {
   e->call.n_params = 1;
   Wrt w = wrt_of(c, args.target, &v, d);
   Signature *s = derived(c, &v, t, &w, b, e->loc);
+  for (int i = 0; i < s->n_params; i++)
+    if (s->params[i]->kind == TYPE_ERROR) return e->type = c->error;
   if (s->result->kind == TYPE_ERROR) return e->type = c->error;
+  if (b == BUILTIN_JVPS) d->directions = s->sizes[s->n_sizes - 1];
   return e->type = type_fn(c, s->params, s->n_params, s->result, s);
 }

@@ -62,6 +62,7 @@ typedef enum DerivKind {
   DERIV_JACOBIAN,
   DERIV_HESSIAN,
   DERIV_HVP,
+  DERIV_JVPS, // several directions at once: one axis more, the last
 } DerivKind;
 
 typedef enum DerivMode { MODE_AUTO, MODE_FORWARD, MODE_REVERSE } DerivMode;
@@ -82,6 +83,7 @@ typedef struct Deriv {
   WrtPath *wrt; // explicit or by default every parameter that holds floats
   int n_wrt;
   DerivMode mode;
+  Symbol *directions; // JVPS: how many, a size that the tangents bind
 } Deriv;
 
 typedef struct Program {

@@ -284,6 +284,64 @@ static void check_dot(Judge *j, const Point *p, const IrFunc *vjp, const Outcome
     fail(j, vjp, "tangents give %.17g, adjoints %.17g (off by %.3g)", (double)left, (double)right, error);
 }
 
+static const char *refusal(Judge *j, Diags *d) {
+  StrBuf sb;
+  sb_init(&sb, j->a);
+  diags_render(d, &sb, false);
+  return sb.data;
+}
+
+// ---- several directions at once: each tangent, and three times it ------------------------------------------------------------
+
+static IrCell both_directions(Judge *j, const IrCell *x) {
+  int64_t n = count(x), dims[IR_MAX_RANK];
+  for (int k = 0; k < x->type.rank; k++) dims[k] = x->dims[k];
+  dims[x->type.rank] = 2;
+  double *zeros = ARENA_ARRAY(j->a, double, 2 * n + 1);
+  IrCell now = ir_cell_array(j->a, (IrElem)x->type.elem, x->type.rank + 1, dims, zeros);
+  for (int64_t i = 0; i < n; i++) {
+    now.data->at.q[2 * i] = ir_cell_at(x, i);
+    now.data->at.q[2 * i + 1] = 3 * ir_cell_at(x, i);
+  }
+  return now;
+}
+
+static bool has_directions(const Point *p) {
+  for (int k = 0; k < p->f->n_params; k++)
+    if (p->wrt[k] && (ir_type(p->f, (IrVal)k + 1).grow || p->args->at[k].type.rank >= IR_MAX_RANK))
+      return false;
+  for (int k = 0; k < p->f->n_results; k++)
+    if (ir_is_float(p->f->results[k]) && (p->f->results[k].grow || p->f->results[k].rank >= IR_MAX_RANK))
+      return false;
+  return p->tangents.n > 0;
+}
+
+static void check_directions(Judge *j, const Point *p, const Outcome *jv) {
+  Diags diags;
+  if (!has_directions(p)) return;
+  diags_init(&diags, j->a, p->f->module->sources);
+  IrFunc *jvps = ad_jvps(p->f->module, p->f, p->wrt, &diags);
+  if (!jvps) {
+    fail(j, p->f, "jvps: %s", refusal(j, &diags));
+    return;
+  }
+  if (!verified(j, jvps)) return;
+  Cells args = *p->args;
+  push(&args, ir_cell_int(2));
+  for (int k = 0; k < p->tangents.n; k++) push(&args, both_directions(j, &p->tangents.at[k]));
+  Outcome is = run(j, jvps, args.at, false);
+  check_primal(j, p, jvps, &is);
+  for (int k = p->f->n_results; !j->bad && k < is.results.n; k++) {
+    const IrCell *one = &jv->results.at[k], *both = &is.results.at[k];
+    if (count(both) != 2 * count(one)) fail(j, jvps, "tangents %d have another size", k);
+    for (int64_t i = 0; !j->bad && i < count(one); i++) {
+      __float128 t = ir_cell_at(one, i), a = ir_cell_at(both, 2 * i), b = ir_cell_at(both, 2 * i + 1);
+      double error = fmax(fabs((double)(a - t)), fabs((double)(b - 3 * t))) / (1.0 + fabs((double)t));
+      if (!(error < 1e-18)) fail(j, jvps, "tangents %d are off by %.3g from one direction's", k, error);
+    }
+  }
+}
+
 static bool is_parameter(const IrFunc *f, IrVal v) {
   return ir_val(f, v)->region == f->body && !ir_val(f, v)->def;
 }
@@ -307,13 +365,6 @@ static Cells vjp_args(const Point *p) {
     push(&c, p->seeds.at[s++]);
   }
   return c;
-}
-
-static const char *refusal(Judge *j, Diags *d) {
-  StrBuf sb;
-  sb_init(&sb, j->a);
-  diags_render(d, &sb, false);
-  return sb.data;
 }
 
 static IrFunc *derivative(Judge *j, const Point *p, bool reverse) {
@@ -369,6 +420,7 @@ static void judge_derivatives(Judge *j, IrFunc *f, const Cells *args, int order,
   if (j->bad || !all_finite(&jv.results)) return;
   check_differences(j, &p, jvp, &jv);
   if (!j->bad) check_dot(j, &p, vjp, &jv, &js);
+  if (!j->bad) check_directions(j, &p, &jv);
   go_on(j, vjp, &va, order - 1, optimise, "vjp");
   go_on(j, jvp, &ja, order - 1, optimise, "jvp");
 }

@@ -2,6 +2,7 @@
 // differences in quadruple precision, its kinks and singular points, second derivatives where the adjoint is zero. Programs
 // for everything else: tests/ad_ir/*.ir, each function by all of tests/fuzz/ir_judge.h, second derivatives included.
 #include "ad/internal.h"
+#include "opt/opt.h"
 
 #include "ir_judge.h"
 
@@ -461,6 +462,109 @@ Test(descent, spread) { check_descends("descent.ir", "spread", true); }
 Test(descent, first) { check_descends("descent.ir", "first", true); }
 Test(descent, factors_of_results) { check_descends("recursion.ir", "power", false); }
 Test(descent, products_of_results) { check_descends("recursion.ir", "tree", false); }
+
+// ---- what derivatives cost: operations that are executed ---------------------------------------------------------------------------
+
+TestSuite(cost, .init = start, .fini = stop);
+
+// An operation in a loop over directions is one of a vector's: eight of them count as one.
+typedef struct Tally {
+  IrVal directions; // how many; 0: none
+  double operations;
+} Tally;
+
+static void count_operation(void *user, const IrFrame *at, const IrOp *op) {
+  Tally *t = user;
+  const IrOp *loop = op->parent->owner;
+  (void)at;
+  IrVal size = !loop                    ? 0
+               : loop->kind == IR_FOR   ? loop->args[1]
+               : loop->kind == IR_BUILD ? loop->args[loop->n_args - 1]
+                                        : 0;
+  t->operations += t->directions && size == t->directions ? 0.125 : 1.0;
+}
+
+static double operations(IrFunc *f, IrCell *args, IrVal directions) {
+  static const OptOptions fixed = {.level = 2};
+  Tally t = {directions, 0.0};
+  IrInterp in = {.arena = w.arena, .module = w.module, .seen = count_operation, .user = &t};
+  IrCell results[16];
+  f->is_export = true;
+  f = opt_function(f, &fixed);
+  cr_assert(ir_interp(&in, f, args, results), "@%s: %s", f->name, in.error);
+  return t.operations;
+}
+
+// A sum of waves, element by element; then steps of an oscillator, as long as it takes.
+static const char wave[] = "dp-ir 1\n"
+                           "fn @f(%n: int, %v: f64[%n], %x: f64) -> f64 sizes 1 {\n"
+                           "  %0 = const int 0\n"
+                           "  %1 = const int 1\n"
+                           "  %h = const f64 0.05\n"
+                           "  %most = const f64 2.0\n"
+                           "  %s = for %i = %0, %n, %1 with (%a = %x) {\n"
+                           "    %e = get %v, %i\n"
+                           "    %p = mul %a, %e\n"
+                           "    %q = sin %p\n"
+                           "    %r = exp %q\n"
+                           "    %c = add %a, %r\n"
+                           "    %d = mul %c, %h\n"
+                           "    yield %d\n"
+                           "  }\n"
+                           "  %t, %y, %z = while with (%t1 = %h, %y1 = %s, %z1 = %x) {\n"
+                           "    %go = lt %t1, %most\n"
+                           "    yield %go\n"
+                           "  } do (%t2, %y2, %z2) {\n"
+                           "    %t3 = add %t2, %h\n"
+                           "    %k = mul %z2, %h\n"
+                           "    %y3 = add %y2, %k\n"
+                           "    %l = sin %y3\n"
+                           "    %m = mul %l, %h\n"
+                           "    %z3 = sub %z2, %m\n"
+                           "    yield %t3, %y3, %z3\n"
+                           "  }\n"
+                           "  %o = mul %y, %z\n"
+                           "  return %o\n"
+                           "}\n";
+
+enum { WAVES = 40 };
+
+static IrCell numbers(int rank, int64_t directions) {
+  int64_t dims[2] = {WAVES, directions}, n = WAVES * directions;
+  double *vals = ARENA_ARRAY(w.arena, double, n);
+  for (int64_t i = 0; i < n; i++) vals[i] = 0.1 + 0.01 * (double)i;
+  return ir_cell_array(w.arena, IR_F64, rank, rank == 1 && directions > 1 ? dims + 1 : dims, vals);
+}
+
+static IrFunc *fresh_wave(void) {
+  w.module = parse("wave.ir", wave);
+  ir_call_graph(w.module, w.arena, &(IrFuncs){0});
+  return w.module->funcs.data[0];
+}
+
+static const bool by_both[] = {false, true, true};
+
+Test(cost, eight_directions_at_most_three_times_one) {
+  IrCell one[] = {ir_cell_int(WAVES), numbers(1, 1), ir_cell_f64(0.7), numbers(1, 1), ir_cell_f64(1.0)};
+  double single = operations(derived(fresh_wave(), by_both, false), one, 0);
+  IrFunc *f = fresh_wave(), *g = ad_jvps(w.module, f, by_both, &w.diags);
+  cr_assert_not_null(g);
+  IrCell eight[] = {ir_cell_int(WAVES), numbers(1, 1), ir_cell_f64(0.7),
+                    ir_cell_int(8),     numbers(2, 8), numbers(1, 8)};
+  double several = operations(g, eight, (IrVal)(f->n_params + 1));
+  cr_assert_leq(several, 3.0 * single, "%.0f against %.0f", several, single);
+}
+
+Test(cost, hessian_times_vector_at_most_four_gradients) {
+  IrCell seed = ir_cell_f64(1.0);
+  IrCell args[] = {ir_cell_int(WAVES), numbers(1, 1),   ir_cell_f64(0.7), seed,
+                   numbers(1, 1),      ir_cell_f64(1.0)};
+  double gradient = operations(derived(fresh_wave(), by_both, true), args, 0);
+  static const OptOptions fixed = {.level = 2};
+  IrFunc *g = opt_function(derived(fresh_wave(), by_both, true), &fixed);
+  double product = operations(derived(g, (bool[]){false, true, true, false}, false), args, 0);
+  cr_assert_leq(product, 4.0 * gradient, "%.0f against %.0f", product, gradient);
+}
 
 // ---- what is not repeated, what is refused -------------------------------------------------------------------------------------
 
