@@ -224,7 +224,7 @@ static __float128 matrix_at(const IrQuad *a, bool trans, int64_t i, int64_t j) {
   return a->at.q[trans ? j * a->dims[1] + i : i * a->dims[1] + j];
 }
 
-// c += x @ y
+// c += x @ y: the product rounded term by term, then the sum.
 static bool add_product(Frame *fr, const IrOp *op, IrQuad *c, const IrQuad *x, const IrQuad *y) {
   bool tx = op->attr.i & IR_TRANS_A, ty = op->attr.i & IR_TRANS_B;
   int64_t n = x->dims[tx], m = y->dims[!ty], inner = x->dims[!tx];
@@ -232,11 +232,12 @@ static bool add_product(Frame *fr, const IrOp *op, IrQuad *c, const IrQuad *x, c
     return fail(fr->run, "in @%s: the sizes of a matrix product do not fit", fr->func->name);
   for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j < m; j++) {
-      __float128 s = c->at.q[i * m + j];
-      for (int64_t k = 0; k < inner; k++)
-        s = rounded(fr->run, c->type,
-                    s + rounded(fr->run, c->type, matrix_at(x, tx, i, k) * matrix_at(y, ty, k, j)));
-      c->at.q[i * m + j] = s;
+      __float128 s = 0, *at = &c->at.q[i * m + j];
+      for (int64_t k = 0; k < inner; k++) {
+        __float128 p = rounded(fr->run, c->type, matrix_at(x, tx, i, k) * matrix_at(y, ty, k, j));
+        s = k ? rounded(fr->run, c->type, s + p) : p;
+      }
+      *at = op->kind == IR_MATMUL ? s : rounded(fr->run, c->type, *at + s);
     }
   return true;
 }

@@ -9,4 +9,18 @@ IrFunc *opt_inline_rules(IrFunc *f);    // as opt_inline, functions with a deriv
 IrFunc *
 opt_inline_externs(IrFunc *f); // only calls of C functions, so that their errors have the place of the call
 
+// ---- small.c: arrays of a few elements --------------------------------------------------------------------------
+
+typedef struct KnownSizes {
+  const IrFunc *f;
+  IrVal *by_value; // the constant that a check at the function's front says it is; 0: none
+} KnownSizes;
+
+void opt_known_sizes(Arena *a, const IrFunc *f, KnownSizes *out);
+int64_t opt_size(const KnownSizes *k, IrVal size);    // -1: not known
+int opt_small_elements(const KnownSizes *k, IrVal v); // how many elements; 0: not known, none, or not few
+// An element by its number in row-major order; -1 where the indices are not constants within the array.
+int opt_flat_index(const KnownSizes *k, IrVal array, const IrVal *idx);
+void opt_indices_of(IrBuilder *b, const KnownSizes *k, IrVal array, int flat, IrVal *idx);
+
 #endif

@@ -43,9 +43,15 @@ static IrFunc *clean(Run *r, IrFunc *f) {
 
 static IrFunc *optimize(Run *r, IrFunc *f) {
   f = run(r, OPT_inline, f);
+  f = run(r, OPT_sizes, f);
   f = clean(r, f);
   f = run(r, OPT_counters, f);
   f = clean(r, f);
+  f = run(r, OPT_unroll, f);
+  f = run(r, OPT_scalars, f);
+  f = clean(r, f);
+  f = run(r, OPT_branches, f);
+  f = run(r, OPT_cse, f);
   f = run(r, OPT_accumulate, f);
   f = run(r, OPT_fuse, f);
   f = clean(r, f);

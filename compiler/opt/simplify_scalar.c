@@ -5,6 +5,10 @@
 // Where there is a choice of form: constants stand second; an int minus a constant is a sum.
 #include "opt/scalar.h"
 
+#include <math.h>
+
+enum { ZERO_DEPTH = 5 }; // looked through for where a zero has its sign from
+
 typedef struct At { // where simpler operations are emitted
   Simplify *s;
   IrBuilder *b;
@@ -124,20 +128,65 @@ static IrVal simplify_int(const At *at, IrOpKind k, const IrVal *a) {
 
 // ---- floats --------------------------------------------------------------------------------------------------------
 
+// Surely not -0.0. A sum is -0.0 only where both parts are, and a difference x - y only where x is; neither underflows.
+static bool not_minus_zero(const At *at, IrVal v, int depth) {
+  Const c;
+  if (const_get(at->f, v, &c)) return c.v.f != 0 || !signbit(c.v.f);
+  const IrOp *d = ir_val(at->f, v)->def;
+  if (!d || depth == 0) return false;
+  switch ((IrOpKind)d->kind) {
+  case IR_ADD: return not_minus_zero(at, d->args[0], depth - 1) || not_minus_zero(at, d->args[1], depth - 1);
+  case IR_SUB: return not_minus_zero(at, d->args[0], depth - 1);
+  case IR_SELECT:
+    return not_minus_zero(at, d->args[1], depth - 1) && not_minus_zero(at, d->args[2], depth - 1);
+  case IR_MUL: return d->args[0] == d->args[1];
+  case IR_ABS:
+  case IR_EXP:
+  case IR_ITOF: return true;
+  default: return false;
+  }
+}
+
+static bool adds_freely(const At *at, IrVal v) { return not_minus_zero(at, v, ZERO_DEPTH); }
+
+// x of x + 0.0, which is x but for the sign of a zero.
+static IrVal but_for_zero(const At *at, IrVal v) {
+  const IrOp *d = def(at, v, IR_ADD);
+  return d && is_float_const(at, d->args[1], 0.0) ? d->args[0] : 0;
+}
+
+static IrVal add_floats(const At *at, const IrVal *a) {
+  const IrOp *d;
+  IrVal x;
+  if (is_float_const(at, a[1], -0.0)) return a[0];
+  if (is_float_const(at, a[1], 0.0) && adds_freely(at, a[0])) return a[0];
+  for (int k = 1; k >= 0; k--) {
+    if ((d = def(at, a[k], IR_NEG))) return make2(at, IR_SUB, a[1 - k], d->args[0]);
+    d = def(at, a[k], IR_SUB);
+    if (d && is_float_const(at, d->args[0], 0.0) && adds_freely(at, a[1 - k]))
+      return make2(at, IR_SUB, a[1 - k], d->args[1]);
+  }
+  if ((x = but_for_zero(at, a[0])) && adds_freely(at, a[1])) return make2(at, IR_ADD, x, a[1]);
+  if ((x = but_for_zero(at, a[1])) && adds_freely(at, a[0])) return make2(at, IR_ADD, a[0], x);
+  return 0;
+}
+
+static IrVal subtract_floats(const At *at, const IrVal *a) {
+  const IrOp *d;
+  IrVal x;
+  if (is_float_const(at, a[1], 0.0)) return a[0];
+  if (is_float_const(at, a[0], -0.0)) return make1(at, IR_NEG, a[1]);
+  if ((d = def(at, a[1], IR_NEG))) return make2(at, IR_ADD, a[0], d->args[0]);
+  if ((x = but_for_zero(at, a[1])) && adds_freely(at, a[0])) return make2(at, IR_SUB, a[0], x);
+  return 0;
+}
+
 static IrVal simplify_float(const At *at, IrOpKind k, const IrVal *a) {
   const IrOp *d, *e;
   int64_t c;
   switch (k) {
-  case IR_ADD:
-    if (is_float_const(at, a[1], -0.0)) return a[0];
-    if ((d = def(at, a[1], IR_NEG))) return make2(at, IR_SUB, a[0], d->args[0]);
-    if ((d = def(at, a[0], IR_NEG))) return make2(at, IR_SUB, a[1], d->args[0]);
-    return 0;
-  case IR_SUB:
-    if (is_float_const(at, a[1], 0.0)) return a[0];
-    if (is_float_const(at, a[0], -0.0)) return make1(at, IR_NEG, a[1]);
-    if ((d = def(at, a[1], IR_NEG))) return make2(at, IR_ADD, a[0], d->args[0]);
-    return 0;
+  case IR_ADD: return add_floats(at, a);
+  case IR_SUB: return subtract_floats(at, a);
   case IR_MUL:
     if (is_float_const(at, a[1], 1.0)) return a[0];
     if (is_float_const(at, a[1], -1.0)) return make1(at, IR_NEG, a[0]);

@@ -224,6 +224,10 @@ Test(golden, simplify_scalars) { check_golden("simplify_scalars", opt_simplify);
 Test(golden, simplify_regions) { check_golden("simplify_regions", opt_simplify); }
 Test(golden, simplify_arrays) { check_golden("simplify_arrays", opt_simplify); }
 Test(golden, cse) { check_golden("cse", opt_cse); }
+Test(golden, sizes) { check_golden("sizes", opt_sizes); }
+Test(golden, unroll) { check_golden("unroll", opt_unroll); }
+Test(golden, scalars) { check_golden("scalars", opt_scalars); }
+Test(golden, branches) { check_golden("branches", opt_branches); }
 Test(golden, licm) { check_golden("licm", opt_licm); }
 Test(golden, checks) { check_golden("checks", opt_checks); }
 Test(golden, lanes) { check_golden("lanes", opt_lanes); }
