@@ -27,6 +27,7 @@ typedef enum AdFate {
   AD_SAVED,    // kept per iteration
   AD_COMPUTED, // computed again when the sweep needs it
   AD_FOLLOWED, // runs along again with the loop, from its first value on
+  AD_IN_SLOT,  // its loop runs on to it from a state that is kept (@checkpoint(slots: s))
   AD_KNOWN,    // follows from the iteration's number
   AD_THERE,    // defined once, and still there
 } AdFate;
@@ -52,8 +53,9 @@ typedef struct
   const IrRegion *region; // of a branch: this side
   int depth;
   AdOrder order;
-  bool on_stacks; // what it saves goes to the stacks of saved values, strictly last in, first out
-  bool counts;    // a while loop's number of iterations is kept
+  bool on_stacks;     // what it saves goes to the stacks of saved values, strictly last in, first out
+  int64_t checkpoint; // of a loop: as in IrOp's attr
+  bool counts;        // a while loop's number of iterations is kept
   VEC(AdValue) values;
   VEC(const IrOp *) kept_within;  // loops and branches within whose saved values are kept per iteration
   VEC(const IrOp *) again_within; // ... that run again, saving, once per iteration

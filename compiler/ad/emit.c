@@ -70,6 +70,19 @@ IrVal ad_int_mul(IrBuilder *b, IrVal x, IrVal y) {
   return ir_op2(b, IR_MUL, x, y);
 }
 
+IrVal ad_trip_count(IrBuilder *b, IrVal lo, IrVal hi, IrVal step) {
+  int64_t s;
+  IrVal zero = ir_const_int(b, 0), one = ir_const_int(b, 1), span = ad_int_sub(b, hi, lo), n;
+  if (ir_is_const_int(b->func, step, &s)) {
+    n = s == 1 ? span : ir_op2(b, IR_IDIV, ad_int_add(b, span, ir_const_int(b, s > 0 ? s - 1 : s + 1)), step);
+  } else {
+    IrVal up = ir_op2(b, IR_LT, zero, step);
+    IrVal round = ir_op3(b, IR_SELECT, up, ad_int_sub(b, step, one), ad_int_add(b, step, one));
+    n = ir_op2(b, IR_IDIV, ad_int_add(b, span, round), step);
+  }
+  return ir_op2(b, IR_MAX, n, zero);
+}
+
 IrVal ad_zeros(IrBuilder *b, IrType t, const IrVal *dims) {
   if (t.grow) return ir_empty(b, (IrElem)t.elem);
   IrVal zero = ad_zero(b, (IrElem)t.elem);
@@ -100,7 +113,7 @@ IrBuilder ad_nest_open(IrBuilder *b, AdNest *nest, const IrVal *dims, int rank, 
 }
 
 void ad_nest_close(AdNest *nest, const IrVal *yields, IrVal *results) {
-  IrVal vals[64];
+  IrVal *vals = ARENA_ARRAY(nest->inner[0].func->arena, IrVal, nest->n);
   for (int k = 0; k < nest->n; k++) vals[k] = yields[k];
   for (int r = nest->rank - 1; r >= 0; r--) {
     ir_yield(&nest->inner[r], vals, nest->n);

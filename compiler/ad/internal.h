@@ -25,6 +25,7 @@ IrVal ad_sum_arrays(IrBuilder *b, IrVal x, IrVal y); // elementwise x + y, any r
 IrVal ad_int_add(IrBuilder *b, IrVal x, IrVal y);
 IrVal ad_int_sub(IrBuilder *b, IrVal x, IrVal y);
 IrVal ad_int_mul(IrBuilder *b, IrVal x, IrVal y);
+IrVal ad_trip_count(IrBuilder *b, IrVal lo, IrVal hi, IrVal step);
 
 // Appends the adjoint of result k of a callee to the arguments of a call of its reverse-mode function, behind those sizes
 // of the result that are not parameters of the callee. Returns the new number of arguments.
@@ -62,7 +63,8 @@ uint32_t rule_needs(Arena *scratch, const IrFunc *f, const IrOp *op, const bool 
 enum { RULE_NEEDS_RESULT = 1u << 31 };
 
 // ---- forward.c ------------------------------------------------------------------------------------------------------
-void ad_refuse_tangent(Diags *diags, const IrFunc *callee, Loc at); // it has a rule, but none for forward mode
+void ad_refuse_tangent(Diags *diags, const IrFunc *callee,
+                       Loc at); // it has a rule, but none for forward mode
 
 // ---- activity.c ---------------------------------------------------------------------------------------------------
 // A value is active when it depends on an input that is differentiated (varied) and an output depends on it (useful).
@@ -74,6 +76,10 @@ typedef struct Activity {
 // wrt by parameter; useful starts from every float result.
 Activity activity_of(Arena *scratch, const IrFunc *f, const bool *wrt);
 static inline bool is_active(const Activity *a, IrVal v) { return v && a->varied[v] && a->useful[v]; }
+
+// ---- checkpoint.c ---------------------------------------------------------------------------------------------------
+// A copy of f in which loops with `@checkpoint(every: k)` run in blocks, inner loops marked IR_BLOCK; f itself without such.
+IrFunc *ad_with_blocks(IrFunc *f);
 
 // ---- lengths.c ------------------------------------------------------------------------------------------------------
 // A copy of f with the length of each growable array of floats behind it; lengths: by value, which it is. f itself, and no
@@ -92,6 +98,31 @@ void mincut_edge(MinCut *g, int from, int to, double capacity);
 double mincut_solve(MinCut *g);
 bool mincut_sink_side(const MinCut *g, int node);
 
+// ---- tapes.c: where it is kept --------------------------------------------------------------------------------------
+
+// A size that is known before an operation starts: a value, or the number of iterations of a FOR.
+typedef struct TapeSize {
+  IrVal size;
+  const IrOp *loop;
+} TapeSize;
+
+// A value that a forward form saves, or results in: an array (of a fixed size or growable) or a scalar.
+typedef struct Tape {
+  IrElem elem;
+  uint8_t rank;
+  bool grow;
+  TapeSize sizes[IR_MAX_RANK];
+  double elements; // about how many
+} Tape;
+typedef VEC(Tape) Tapes;
+
+// While emitting: a tape that is a part of one of a loop around it.
+typedef struct TapePlace {
+  IrVal tape;            // the tape of the loop around, in the new function; 0: it has a tape of its own
+  IrVal at[IR_MAX_RANK]; // which part: the iterations of the loops around
+  int n;
+} TapePlace;
+
 // ---- plan.c: what the reverse sweep keeps ---------------------------------------------------------------------------
 
 // For an operation with regions (FOR, WHILE, BUILD, IF): what its forward form saves for its reverse form.
@@ -102,6 +133,7 @@ typedef struct RegionPlan {
   bool *recompute;               // by index in region->ops: emitted again at the start of the reverse region
   bool *tape_again;              // by index: emitted again with its tapes
   bool *replayed; // by carried value: run along in the reverse loop (loops reversed in forward order)
+  int first_tape; // of the operation's tapes, the first that the region writes
 } RegionPlan;
 
 typedef struct OpPlan {
@@ -112,17 +144,19 @@ typedef struct OpPlan {
   bool
       threads; // what is saved goes to the stacks of saved values instead (ad/reverse_stack.c): a recursive call
                // is within, or what arrays with the iterations as their first axis cannot hold
-  int n_tape;         // how many arrays the tape is
+  Tapes tapes;        // what the forward form results in besides the results
   bool forward_order; // iterations commute: reversed in forward order
   bool
       fused; // the adjoints of its results are known before it runs: its reverse form computes everything again,
              // saves nothing, and takes the place of the forward loop or merges with it (opt/merge.c)
-  bool *invariant; // by carried value: only accumulated, so its adjoint is the same in every iteration
-  bool on_the_way; // in one descent: recursive calls are within
-  IrVals outer;    // primal values from outside that the reverse form reads
-  IrVals targets;  // active values from outside that the reverse form contributes to
-  IrVals tape;     // while emitting: the tapes of the latest forward form, in the new function
-  IrVal trip;      // while emitting: number of iterations of the latest forward form (WHILE)
+  bool *invariant;    // by carried value: only accumulated, so its adjoint is the same in every iteration
+  bool on_the_way;    // in one descent: recursive calls are within
+  bool slots;         // `@checkpoint(slots: s)`: nothing is saved on the way forwards (ad/reverse_slots.c)
+  IrVals outer;       // primal values from outside that the reverse form reads
+  IrVals targets;     // active values from outside that the reverse form contributes to
+  IrVals tape;        // while emitting: the tapes of the latest forward form, in the new function
+  TapePlace *places;  // while emitting: by tape; NULL: each is its own
+  TapePlace *results; // while emitting a BUILD: by result, where the loop around saves it; NULL: nowhere
 } OpPlan;
 
 typedef struct Plan {
@@ -133,12 +167,19 @@ typedef struct Plan {
   OpPlan *
       body; // of a function that is split into a forward and a reverse half: what the forward half leaves behind
   const IrVal *lengths; // by value: the length of a growable array
+  bool *by_element;     // by value: an array of which only elements are read
   IrVals needed;       // where both sweeps are one function: values at its level that the reverse sweep reads
   bool threads;        // some operation threads the stacks of saved values
   bool one_descent;    // value and adjoint of recursive calls are computed together (ad/descent.c)
   const char *refused; // why something cannot be reversed, with where
   Loc refused_at;
 } Plan;
+
+// A saved item takes one tape of the owner of region r as it is, with the owner's axes in front; else a tape for each size,
+// one for where it starts (not in an IF), and a growable one with the elements one after the other.
+Tape tape_of_value(const IrFunc *f, IrVal v);
+bool tape_is_simple(const IrFunc *f, const IrRegion *r, const Tape *item);
+int tape_count(const IrFunc *f, const IrRegion *r, const Tape *item);
 
 // f, lengths: as ad_with_lengths gave them. split: forward and reverse half become functions of their own (recursion).
 Plan *plan_reverse(Arena *scratch, const IrFunc *f, const IrVal *lengths, const bool *wrt, bool split);

@@ -7,10 +7,7 @@
 // is an edge between the two. Values from outside the region are free here and needed by the region around it.
 #include "ad/plan.h"
 
-static const double TYPICAL_SIZE = 32.0; // of an axis or trip count that is not a constant
-static const double SAVE_COST = 4.0;     // per scalar: one store, one load, and the room in the cache
-static const double SAVE_ELEMENT =
-    6.0; // per element of an array: more often than not it has left the cache by then
+static const double TYPICAL_SIZE = 32.0;   // of an axis or trip count that is not a constant
 static const double PASSING_COST = 1000.0; // of reading an array once more that has changed by then
 static const double VECTOR_GAIN =
     0.3; // what an element of a build costs against the same operations one by one
@@ -30,16 +27,16 @@ static void add_once(Planner *p, IrVals *list, IrVal v) {
   vec_push(p->arena, list, v);
 }
 
-static double typical(const Planner *p, IrVal size) {
+double plan_size(const Planner *p, IrVal size) {
   int64_t n;
-  return ir_is_const_int(p->f, size, &n) ? (double)n : TYPICAL_SIZE;
+  return size && ir_is_const_int(p->f, size, &n) ? (double)n : TYPICAL_SIZE;
 }
 
 static double typical_elements(const Planner *p, IrVal v) {
   IrType t = ir_type(p->f, v);
   if (t.grow) return TYPICAL_SIZE;
   double n = 1.0;
-  for (int k = 0; k < t.rank; k++) n *= typical(p, ir_dims(p->f, v)[k]);
+  for (int k = 0; k < t.rank; k++) n *= plan_size(p, ir_dims(p->f, v)[k]);
   return n;
 }
 
@@ -65,8 +62,9 @@ static bool threads(const Planner *p, const IrOp *op) {
   return false;
 }
 
-static double trip_estimate(const Planner *p, const IrOp *loop) {
+double plan_trips(const Planner *p, const IrOp *loop) {
   int64_t lo, hi, step;
+  if (loop->kind == IR_FOR && loop->attr.i >= IR_BLOCK) return (double)(loop->attr.i - IR_BLOCK);
   if (loop->kind == IR_FOR && ir_is_const_int(p->f, loop->args[0], &lo) &&
       ir_is_const_int(p->f, loop->args[1], &hi) && ir_is_const_int(p->f, loop->args[2], &step) && step)
     return step > 0 ? (hi > lo ? (double)((hi - lo + step - 1) / step) : 0.0)
@@ -78,13 +76,13 @@ static double region_cost(const Planner *p, const IrRegion *r);
 
 double plan_op_cost(const Planner *p, const IrOp *op) {
   switch ((IrOpKind)op->kind) {
-  case IR_FOR: return trip_estimate(p, op) * (1.0 + region_cost(p, op->regions[0]));
+  case IR_FOR: return plan_trips(p, op) * (1.0 + region_cost(p, op->regions[0]));
   case IR_WHILE:
     return TYPICAL_SIZE * (2.0 + region_cost(p, op->regions[0]) + region_cost(p, op->regions[1]));
   case IR_IF: return 2.0 + 0.5 * (region_cost(p, op->regions[0]) + region_cost(p, op->regions[1]));
   case IR_BUILD: {
     double n = 1.0;
-    for (int k = 0; k < op->n_args; k++) n *= typical(p, op->args[k]);
+    for (int k = 0; k < op->n_args; k++) n *= plan_size(p, op->args[k]);
     return 20.0 + n * VECTOR_GAIN * (1.0 + region_cost(p, op->regions[0]));
   }
   case IR_FILL:
@@ -147,6 +145,16 @@ static void collect_uses(Planner *p, const IrRegion *r) {
     for (int k = 0; k < op->n_regions; k++) collect_uses(p, op->regions[k]);
   }
   for (int k = 0; k < r->n_yields; k++) note_use(p, r->yields[k], NULL, r);
+}
+
+static bool *read_by_element(const Planner *p) {
+  bool *only = ARENA_ARRAY(p->arena, bool, p->f->vals.len);
+  for (int v = 1; v < p->f->vals.len; v++) {
+    const PlanUsers *all = &p->users[v];
+    only[v] = ir_type(p->f, (IrVal)v).rank > 0;
+    for (int i = 0; i < all->len; i++) only[v] &= all->data[i].op && all->data[i].op->kind == IR_GET;
+  }
+  return only;
 }
 
 // Follows a value that is only added to, from `v` to the region's yield: true if it ends there and is read nowhere else.
@@ -301,64 +309,12 @@ static void needs_of_region(Planner *p, const IrRegion *r, RegionNeeds *n) {
 
 // ---- store or recompute ---------------------------------------------------------------------------------------------
 
-// Can the value be kept per iteration of the region's operation? Its sizes must be known before that operation starts.
 double plan_save_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, IrVal v) {
-  IrType t = ir_type(p->f, v);
-  if (t.elem == IR_STRING || owner->fused) return CUT_INFINITE;
-  if (t.rank == 0) return SAVE_COST;
-  if (owner->threads) return 10.0 + SAVE_ELEMENT * typical_elements(p, v); // sizes are saved with it
-  if (t.grow) return CUT_INFINITE;
-  if (r->owner->kind == IR_BUILD || r->owner->kind == IR_IF || t.rank + 1 > IR_MAX_RANK) return CUT_INFINITE;
-  for (int k = 0; k < t.rank; k++)
-    if (!outside(p, ir_dims(p->f, v)[k], r)) return CUT_INFINITE;
-  return 10.0 + SAVE_ELEMENT * typical_elements(p, v);
-}
-
-// Tapes of a nested operation that go to the stack of saved values element by element.
-static double save_on_stack_cost(const Planner *p, const IrOp *op) {
-  const OpPlan *op_plan = plan_of(p->plan, op);
-  double trips = op->kind == IR_FOR ? trip_estimate(p, op) : 1.0, sum = 10.0;
-  for (int k = 0; op->kind == IR_BUILD && k < op->n_args; k++) trips *= typical(p, op->args[k]);
-  for (int i = 0; i < op->n_regions; i++) {
-    const RegionPlan *rp = &op_plan->regions[i];
-    for (int k = 0; k < rp->saved.len; k++) sum += trips * SAVE_COST * typical_elements(p, rp->saved.data[k]);
-    for (int k = 0; k < rp->saved_tapes.len; k++)
-      sum += trips * save_on_stack_cost(p, rp->saved_tapes.data[k]);
-  }
-  return sum;
-}
-
-// The same for the tapes of a nested operation, which become arrays with one axis more.
-static double save_tape_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, const IrOp *op) {
-  if (owner->threads) return op->kind == IR_WHILE ? CUT_INFINITE : save_on_stack_cost(p, op);
-  if (r->owner->kind == IR_BUILD || r->owner->kind == IR_WHILE) return CUT_INFINITE;
-  if (op->kind == IR_WHILE) return CUT_INFINITE;
-  if (op->kind != IR_IF && r->owner->kind == IR_IF) return CUT_INFINITE;
-  double trips = 1.0;
-  int n_sizes = op->kind == IR_FOR ? 3 : op->kind == IR_BUILD ? op->n_args : 0;
-  for (int k = 0; k < n_sizes; k++)
-    if (!outside(p, op->args[k], r)) return CUT_INFINITE;
-  if (op->kind == IR_FOR) trips = trip_estimate(p, op);
-  if (op->kind == IR_BUILD)
-    for (int k = 0; k < op->n_args; k++) trips *= typical(p, op->args[k]);
-  const OpPlan *op_plan = plan_of(p->plan, op);
-  double sum = 10.0;
-  for (int i = 0; i < op->n_regions; i++) {
-    const RegionPlan *rp = &op_plan->regions[i];
-    for (int k = 0; k < rp->saved.len; k++) {
-      IrVal v = rp->saved.data[k];
-      for (int d = 0; d < ir_type(p->f, v).rank; d++)
-        if (!outside(p, ir_dims(p->f, v)[d], r)) return CUT_INFINITE;
-      if (ir_type(p->f, v).rank + 2 > IR_MAX_RANK) return CUT_INFINITE;
-      sum += trips * SAVE_COST * typical_elements(p, v);
-    }
-    for (int k = 0; k < rp->saved_tapes.len; k++) {
-      double inner = save_tape_cost(p, owner, r, rp->saved_tapes.data[k]);
-      if (inner >= CUT_INFINITE) return CUT_INFINITE;
-      sum += trips * inner;
-    }
-  }
-  return sum;
+  Tape item = tape_of_value(p->f, v);
+  if (item.elem == IR_STRING || owner->fused || owner->slots) return CUT_INFINITE;
+  item.elements = typical_elements(p, v);
+  if (owner->threads && item.rank) return 10.0 + SAVE_ELEMENT_OF_ARRAY * item.elements;
+  return owner->threads ? SAVE_ELEMENT_OF_TAPE : tape_cost(p, r, &item, SAVE_ELEMENT_OF_ARRAY);
 }
 
 // A plain loop at the function's own level whose iterations commute: it runs on whole vectors, and what it saves is as long
@@ -446,7 +402,7 @@ static void connect_argument(Cut *c, IrVal v, int node) {
   const IrRegion *r = c->r;
   int index = ir_val(c->p->f, v)->index;
   IrVal step;
-  if (is_known_argument(r, index)) return;
+  if (is_known_argument(r, index) || c->owner->slots) return;
   if (r->owner->kind == IR_FOR && loop_counter(c->p->f, r, index - 1, &step)) return;
   if (r->owner->kind == IR_FOR && c->owner->forward_order) {
     int again = mincut_node(c->graph);
@@ -509,7 +465,7 @@ static void keep_argument(Keep *k, IrVal v) {
   const IrRegion *r = k->c->r;
   int index = ir_val(k->c->p->f, v)->index;
   IrVal step;
-  if (region_kind(r) != IR_FOR || index == 0) return;
+  if (region_kind(r) != IR_FOR || index == 0 || k->owner->slots) return;
   if (loop_counter(k->c->p->f, r, index - 1, &step)) {
     add_once(k->c->p, &k->owner->outer, r->owner->args[3 + index - 1]);
     outer_or_local(k, step);
@@ -536,21 +492,6 @@ static void keep_value(Keep *k, IrVal v) {
     keep_argument(k, v);
 }
 
-// Sizes that saved tapes of nested operations have, which loading them reads.
-static void keep_tape_sizes(Keep *k, const IrOp *op) {
-  int n_sizes = op->kind == IR_FOR ? 3 : op->kind == IR_BUILD ? op->n_args : 0;
-  for (int i = 0; i < n_sizes; i++) outer_or_local(k, op->args[i]);
-  const OpPlan *op_plan = plan_of(k->c->p->plan, op);
-  for (int i = 0; i < op->n_regions; i++) {
-    const RegionPlan *rp = &op_plan->regions[i];
-    for (int j = 0; j < rp->saved.len; j++) {
-      IrVal v = rp->saved.data[j];
-      for (int d = 0; d < ir_type(k->c->p->f, v).rank; d++) outer_or_local(k, ir_dims(k->c->p->f, v)[d]);
-    }
-    for (int j = 0; j < rp->saved_tapes.len; j++) keep_tape_sizes(k, rp->saved_tapes.data[j]);
-  }
-}
-
 static bool cut_region(Planner *p, OpPlan *owner, int which, const IrRegion *r) {
   RegionPlan *plan = &owner->regions[which];
   RegionNeeds needs = {0};
@@ -572,7 +513,8 @@ static bool cut_region(Planner *p, OpPlan *owner, int which, const IrRegion *r) 
   for (int i = 0; i < needs.tapes.len; i++) {
     tape_nodes[i] = mincut_node(c.graph);
     mincut_edge(c.graph, tape_nodes[i], CUT_SINK, CUT_INFINITE);
-    double cost = owner->fused ? CUT_INFINITE : save_tape_cost(p, owner, r, needs.tapes.data[i]);
+    const OpPlan *nested = plan_of(p->plan, needs.tapes.data[i]);
+    double cost = owner->fused || owner->slots ? CUT_INFINITE : tapes_cost(p, owner, r, nested);
     mincut_edge(c.graph, computed_node(&c, needs.tapes.data[i]), tape_nodes[i], cost);
   }
   while (c.work.len) connect(&c, vec_pop(&c.work));
@@ -585,7 +527,7 @@ static bool cut_region(Planner *p, OpPlan *owner, int which, const IrRegion *r) 
     int index = ir_val(p->f, (IrVal)v)->index;
     IrVal step;
     int again = def ? c.computed[def->result] : c.computed[v];
-    bool known = !def && (is_known_argument(r, index) ||
+    bool known = !def && (is_known_argument(r, index) || owner->slots ||
                           (region_kind(r) == IR_FOR && loop_counter(p->f, r, index - 1, &step)));
     is_saved[v] = !known && (!again || !mincut_sink_side(c.graph, again - 1));
   }
@@ -595,7 +537,6 @@ static bool cut_region(Planner *p, OpPlan *owner, int which, const IrRegion *r) 
     const IrOp *op = needs.tapes.data[i];
     if (mincut_sink_side(c.graph, tape_nodes[i]) && !mincut_sink_side(c.graph, computed_node(&c, op))) {
       vec_push(p->arena, &plan->saved_tapes, op);
-      if (!owner->threads) keep_tape_sizes(&k, op);
     } else {
       recompute_op(&k, op);
       int index = 0;
@@ -671,7 +612,7 @@ static bool resort_to_stacks(Planner *p, const OpPlan *owner, const IrRegion *r)
   needs_of_region(p, r, &needs);
   bool any = false;
   for (int k = 0; k < needs.tapes.len; k++)
-    if (owner->threads || save_tape_cost(p, owner, r, needs.tapes.data[k]) >= CUT_INFINITE)
+    if (owner->threads || tapes_cost(p, owner, r, plan_of(p->plan, needs.tapes.data[k])) >= CUT_INFINITE)
       any |= to_stack(p, needs.tapes.data[k]);
   return any || (!owner->threads && to_stack(p, owner->op));
 }
@@ -680,6 +621,51 @@ static bool reads_passing_arrays(const Planner *p, const OpPlan *plan) {
   for (int k = 0; k < plan->outer.len; k++)
     if (is_passing_array(p, plan->outer.data[k])) return true;
   return false;
+}
+
+static bool body_is_repeatable(const Planner *p, const IrRegion *body) {
+  for (int i = 0; i < body->ops.len; i++)
+    if (!is_repeatable(p, body->ops.data[i])) return false;
+  return true;
+}
+
+// A state goes to a slot whole, and running on from it reads whatever the body reads.
+static void plan_slots(Planner *p, OpPlan *plan) {
+  const IrOp *op = plan->op;
+  const IrRegion *body = op->regions[0];
+  IrVals reads = {0};
+  plan->slots = true;
+  plan->has_tape = plan->forward_order = false;
+  plan->outer.len = 0;
+  plan->regions[0] = (RegionPlan){0};
+  for (int k = 0; k < op->n_results; k++) {
+    IrType t = ir_type(p->f, ir_result(op, k));
+    if (t.grow || t.rank == IR_MAX_RANK)
+      refuse(p, op,
+             "`@checkpoint(slots: ...)` cannot keep a growable array that the loop changes; `every:` can");
+    add_once(p, &plan->outer, op->args[3 + k]);
+    for (int d = 0; d < t.rank && !t.grow; d++) add_once(p, &plan->outer, ir_dims(p->f, op->args[3 + k])[d]);
+  }
+  ir_free_values(p->arena, p->f, body, &reads);
+  for (int k = 0; k < reads.len; k++) add_once(p, &plan->outer, reads.data[k]);
+  if (!p->plan->refused && !cut_region(p, plan, 0, body))
+    refuse(p, op, "`@checkpoint` cannot run the iterations of this loop again");
+}
+
+// What the user asked of the loop that was planned.
+static void plan_checkpoints(Planner *p, OpPlan *plan) {
+  const IrOp *op = plan->op;
+  if (op->attr.i > 0 && op->attr.i < IR_BLOCK) return;
+  if (!plan->has_tape && !plan->threads) return; // nothing is saved
+  if (plan->threads)
+    refuse(p, op,
+           "`@checkpoint` runs iterations again, and what a recursive call, or a loop whose number of "
+           "iterations is not "
+           "known, saves within them is never made twice");
+  else if (!body_is_repeatable(p, op->regions[0]))
+    refuse(p, op, "`@checkpoint` runs iterations again, and an effect within them must not happen twice");
+  else if (op->attr.i < 0)
+    plan_slots(p, plan);
 }
 
 static void plan_op(Planner *p, const IrOp *op) {
@@ -704,23 +690,19 @@ static void plan_op(Planner *p, const IrOp *op) {
   if (plan->threads) plan->forward_order = false; // what was saved last is taken first
   bool commutes = op->kind == IR_BUILD || (op->kind == IR_FOR && plan->forward_order);
   plan->fused = commutes && !plan->threads && seeds_are_known(p, op);
-  if (plan->fused && (!cut_region(p, plan, 0, op->regions[0]) || reads_passing_arrays(p, plan))) {
-    plan->fused = false;
+  bool done = plan->fused && cut_region(p, plan, 0, op->regions[0]) && !reads_passing_arrays(p, plan);
+  if (!done) {
+    plan->fused = plan->has_tape = false;
     plan->outer.len = 0;
     plan->regions[0] = (RegionPlan){0};
   }
-  for (int i = op->kind == IR_WHILE ? 1 : 0; i < op->n_regions; i++) {
-    if (plan->regions[i].recompute || cut_region(p, plan, i, op->regions[i])) continue;
-    if (!resort_to_stacks(p, plan, op->regions[i]))
+  for (int i = op->kind == IR_WHILE ? 1 : 0; !done && i < op->n_regions; i++)
+    if (!cut_region(p, plan, i, op->regions[i]) && !resort_to_stacks(p, plan, op->regions[i]))
       refuse(p, op,
              "what the reverse sweep needs from this loop or branch can neither be kept nor computed again");
-  }
+  if (op->kind == IR_FOR && op->attr.i) plan_checkpoints(p, plan);
   if (op->kind == IR_WHILE) plan->has_tape = true; // the number of iterations
-  for (int i = 0; i < op->n_regions; i++) {
-    plan->n_tape += plan->regions[i].saved.len;
-    for (int k = 0; k < plan->regions[i].saved_tapes.len; k++)
-      plan->n_tape += plan_of(p->plan, plan->regions[i].saved_tapes.data[k])->n_tape;
-  }
+  tapes_lay_out(p, plan);
   p->plan->ops[op->result] = plan;
 }
 
@@ -768,6 +750,7 @@ static Plan *make_plan(Arena *scratch, const IrFunc *f, const IrVal *lengths, co
   p.users = ARENA_ARRAY(scratch, PlanUsers, f->vals.len);
   p.on_stack = ARENA_ARRAY(scratch, bool, f->vals.len);
   collect_uses(&p, f->body);
+  plan->by_element = read_by_element(&p);
   do plan_function(&p, split);
   while (p.again && !plan->refused);
   return plan;

@@ -28,6 +28,8 @@ typedef struct RegionNeeds {
 double plan_op_cost(const Planner *p, const IrOp *op);
 // Of computing op once more in the reverse form of the owner's region r.
 double plan_cost_again(const Planner *p, const OpPlan *owner, const IrRegion *r, const IrOp *op);
+double plan_trips(const Planner *p, const IrOp *loop); // a guess where they are not constant
+double plan_size(const Planner *p, IrVal size);
 // Of keeping the value per iteration of the owner's region r; CUT_INFINITE: impossible.
 double plan_save_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, IrVal v);
 
@@ -37,5 +39,14 @@ void plan_needs_of_op(Planner *p, RegionNeeds *n, const IrOp *op);
 // descent.c: can one descent compute value and adjoint of what is within?
 bool descent_fits_op(Planner *p, OpPlan *plan); // a loop or branch around recursive calls
 bool descent_fits_region(Planner *p, const IrRegion *r);
+
+// tapes.c. Costs are per iteration of the region's operation; CUT_INFINITE: impossible.
+enum {
+  SAVE_ELEMENT_OF_TAPE = 4,
+  SAVE_ELEMENT_OF_ARRAY = 6
+}; // an array has left the cache more often than not
+double tape_cost(const Planner *p, const IrRegion *r, const Tape *item, double per_element);
+double tapes_cost(const Planner *p, const OpPlan *owner, const IrRegion *r, const OpPlan *nested);
+void tapes_lay_out(const Planner *p, OpPlan *plan);
 
 #endif

@@ -65,6 +65,7 @@ static AdFate fate_of(const Reporter *r, const IrRegion *region, const RegionPla
   if (is_saved(rp, v)) return AD_SAVED;
   if (val->def) return AD_COMPUTED;
   bool is_for = region->owner && region->owner->kind == IR_FOR;
+  if (is_for && val->index > 0 && plan_of(r->p.plan, region->owner)->slots) return AD_IN_SLOT;
   if (is_for && val->index > 0 && !loop_counter(r->p.f, region, val->index - 1, &step)) return AD_FOLLOWED;
   return AD_KNOWN;
 }
@@ -94,9 +95,12 @@ static void add_part(Reporter *r, const OpPlan *plan, const IrRegion *region, co
                : plan->fused                                         ? AD_FUSED
                : plan->forward_order || (op && op->kind == IR_BUILD) ? AD_FORWARD
                                                                      : AD_BACKWARD;
+  if (op && op->kind == IR_FOR && (plan->slots || op->attr.i > 0)) part.checkpoint = op->attr.i;
   part.counts = op && op->kind == IR_WHILE;
   for (int k = 0; k < rp->needed.len; k++) add_value(r, &part, plan, region, rp, rp->needed.data[k]);
   for (int k = 0; k < rp->saved.len; k++) add_value(r, &part, plan, region, rp, rp->saved.data[k]);
+  for (int k = 1; plan->slots && k < region->n_args; k++)
+    add_value(r, &part, plan, region, rp, region->args[k]);
   for (int k = 0; k < rp->saved_tapes.len; k++) vec_push(a, &part.kept_within, rp->saved_tapes.data[k]);
   for (int i = 0; rp->tape_again && i < region->ops.len; i++)
     if (rp->tape_again[i]) vec_push(a, &part.again_within, region->ops.data[i]);
@@ -128,7 +132,7 @@ static void add_region(Reporter *r, const IrRegion *region, int depth) {
 void ad_explain(IrFunc *f, const bool *wrt, const AdReport *by, AdReport *out) {
   Arena *a = f->arena;
   const IrVal *lengths;
-  f = ad_with_lengths(f, &lengths);
+  f = ad_with_lengths(ad_with_blocks(f), &lengths);
   bool halves = by && !by->descent;
   Plan *plan = halves ? NULL : rev_can_descend(f, lengths, wrt);
   if (!plan) plan = plan_reverse(a, f, lengths, wrt, halves);

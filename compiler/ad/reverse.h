@@ -31,7 +31,6 @@ void rev_op(Reverse *rv, IrBuilder *b, const IrOp *op); // one operation backwar
 void rev_ops(Reverse *rv, IrBuilder *b, const IrRegion *r);
 
 // reverse_keep.c: forward forms that save, and what a reverse region starts with
-IrVal rev_trip_count(IrBuilder *b, IrVal lo, IrVal hi, IrVal step);
 IrVal rev_iteration_number(IrBuilder *b, IrVal i, IrVal lo, IrVal step); // from 0
 void rev_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, bool with_tape);
 // Makes the primal values that the reverse form of the region reads visible at b: forgets all others of the region, loads
@@ -40,6 +39,31 @@ void rev_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, bool with_tape);
 void rev_enter_region(Reverse *rv, const IrRegion *r);
 void rev_load_and_recompute(Reverse *rv, IrBuilder *b, const OpPlan *plan, int region, const IrVal *it,
                             int n);
+
+// reverse_tapes.c: writing and reading what is saved
+typedef struct Saver { // what a region's forward form saves into, in the order of the operation's tapes
+  Reverse *rv;
+  const OpPlan *plan;
+  int region;
+  const IrVal *it; // what names the iteration: a loop's number, a build's indices
+  int n;
+  IrVal *tapes; // current versions
+} Saver;
+IrVal rev_blank(IrBuilder *b, IrElem e); // a zero that nobody reads
+void rev_empty_tapes(Reverse *rv, IrBuilder *b, const OpPlan *plan, IrVal *tapes);
+void rev_save_value(Saver *s, IrBuilder *b, IrVal v);        // nothing, where v is not saved
+void rev_place_tapes(Saver *s, const IrOp *op);              // before an operation within: where its tapes go
+void rev_save_tapes(Saver *s, IrBuilder *b, const IrOp *op); // after it
+IrVal rev_part(IrBuilder *b, IrVal tape, const IrVal *at, int n, const IrVal *dims,
+               int rank); // tape[at, ...]
+// An array that is saved, as a part of its tape after it was written.
+IrVal rev_part_of_tape(const Saver *s, IrBuilder *b, int tape, const IrVal *dims, int rank);
+void rev_again(Reverse *rv, IrBuilder *b, const IrRegion *r, IrVal *yields); // once more, without its effects
+bool rev_is_saved(const RegionPlan *rp, IrVal v);
+void rev_load_saved(Reverse *rv, IrBuilder *b, const OpPlan *plan, int region, const IrVal *it, int n);
+// Elements of an array one after the other at the end of a growable one, as its elements go; an array of them.
+IrVal rev_flatten(IrBuilder *b, IrVal flat, IrVal array);
+IrVal rev_unflatten(IrBuilder *b, IrType t, IrVal flat, IrVal first, const IrVal *dims);
 
 bool rev_keeps_tape(const RegionPlan *rp, const IrOp *op);
 void rev_recompute(Reverse *rv, IrBuilder *b, const RegionPlan *rp,
@@ -75,6 +99,10 @@ typedef struct Halves {
       reverse; // parameters of f, an adjoint per float result, stacks -> an adjoint per wrt parameter, stacks
 } Halves;
 bool rev_halves(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags, Halves *out);
+
+// reverse_slots.c: opens the reverse loop of one that keeps states in slots, and maps the state of its iteration. vals: what
+// else it carries, n of it; behind that comes what the slots carry: its inits, and then what is to be yielded.
+IrOp *rev_open_slots(Reverse *rv, IrBuilder *b, const OpPlan *plan, IrVal *vals, int n, IrBuilder *in);
 
 // reverse_regions.c
 // The adjoints of values from outside that a region adds to, threaded through it as carried values or results.

@@ -108,7 +108,7 @@ static void both_sweeps(Reverse *rv, IrBuilder *b, const IrVal *bars) {
 
 IrFunc *ad_vjp(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags) {
   const IrVal *lengths;
-  f = ad_with_lengths(f, &lengths);
+  f = ad_with_lengths(ad_with_blocks(f), &lengths);
   Plan *plan = plan_reverse(m->arena, f, lengths, wrt, false);
   if (refused(plan, diags)) return NULL;
   if (plan->threads) {
@@ -218,7 +218,7 @@ bool rev_halves(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags, Halves *o
   *out = (Halves){ir_func_find(m, forward), ir_func_find(m, reverse)};
   if (out->forward) return true;
   const IrVal *lengths;
-  f = ad_with_lengths(rev_optimized(m, f), &lengths);
+  f = ad_with_lengths(ad_with_blocks(rev_optimized(m, f)), &lengths);
   Plan *plan = plan_reverse(m->arena, f, lengths, wrt, true);
   if (refused(plan, diags)) return false;
   Reverse fw = rev_begin(m, f, plan, forward, diags), rv = rev_begin(m, f, plan, reverse, diags);

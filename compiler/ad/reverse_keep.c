@@ -1,22 +1,7 @@
 // Differentiation: forward forms that save, and the start of a reverse region, which loads or computes again.
 //
-// A tape is an ordinary array with the iterations as its first axis (one more axis around what nested operations save);
-// a while loop, whose trip count nobody knows, keeps growable ones. Every access names its iteration, so a loop may be
-// reversed in either order.
+// What is saved where: ad/tapes.c.
 #include "ad/reverse.h"
-
-IrVal rev_trip_count(IrBuilder *b, IrVal lo, IrVal hi, IrVal step) {
-  int64_t s;
-  IrVal zero = ir_const_int(b, 0), one = ir_const_int(b, 1), span = ad_int_sub(b, hi, lo), n;
-  if (ir_is_const_int(b->func, step, &s)) {
-    n = s == 1 ? span : ir_op2(b, IR_IDIV, ad_int_add(b, span, ir_const_int(b, s > 0 ? s - 1 : s + 1)), step);
-  } else {
-    IrVal up = ir_op2(b, IR_LT, zero, step);
-    IrVal round = ir_op3(b, IR_SELECT, up, ad_int_sub(b, step, one), ad_int_add(b, step, one));
-    n = ir_op2(b, IR_IDIV, ad_int_add(b, span, round), step);
-  }
-  return ir_op2(b, IR_MAX, n, zero);
-}
 
 IrVal rev_iteration_number(IrBuilder *b, IrVal i, IrVal lo, IrVal step) {
   int64_t s;
@@ -24,95 +9,13 @@ IrVal rev_iteration_number(IrBuilder *b, IrVal i, IrVal lo, IrVal step) {
   return ir_is_const_int(b->func, step, &s) && s == 1 ? span : ir_op2(b, IR_IDIV, span, step);
 }
 
-// ---- shapes of tapes ---------------------------------------------------------------------------------------------------
+// ---- effects are not repeated ----------------------------------------------------------------------------------------------
 
-typedef struct TapeShape {
-  IrElem elem;
-  int rank; // of one item, without the iterations
-  IrVal dims[IR_MAX_RANK];
-} TapeShape;
-typedef VEC(TapeShape) TapeShapes;
-static void item_shapes(Reverse *rv, IrBuilder *b, const RegionPlan *rp, const TapeShape *prefix,
-                        TapeShapes *out);
+static bool is_effect(const IrOp *op) { return op->n_results == 0 && (ir_op_info[op->kind].flags & IR_E); }
 
-// The tapes of a whole operation, each axis of it in front.
-static void op_shapes(Reverse *rv, IrBuilder *b, const IrOp *op, const TapeShape *prefix, TapeShapes *out) {
-  const OpPlan *plan = plan_of(rv->plan, op);
-  TapeShape inner = *prefix;
-  if (op->kind == IR_FOR)
-    inner.dims[inner.rank++] = rev_trip_count(b, rev_primal(rv, op->args[0]), rev_primal(rv, op->args[1]),
-                                              rev_primal(rv, op->args[2]));
-  if (op->kind == IR_BUILD)
-    for (int k = 0; k < op->n_args; k++) inner.dims[inner.rank++] = rev_primal(rv, op->args[k]);
-  for (int i = 0; i < op->n_regions; i++) item_shapes(rv, b, &plan->regions[i], &inner, out);
-}
-
-static void item_shapes(Reverse *rv, IrBuilder *b, const RegionPlan *rp, const TapeShape *prefix,
-                        TapeShapes *out) {
-  for (int k = 0; k < rp->saved.len; k++) {
-    IrVal v = rp->saved.data[k];
-    TapeShape s = *prefix;
-    s.elem = (IrElem)ir_type(rv->f, v).elem;
-    for (int d = 0; d < ir_type(rv->f, v).rank; d++) s.dims[s.rank++] = rev_primal(rv, ir_dims(rv->f, v)[d]);
-    vec_push(rv->arena, out, s);
-  }
-  for (int k = 0; k < rp->saved_tapes.len; k++) op_shapes(rv, b, rp->saved_tapes.data[k], prefix, out);
-}
-
-static IrVal zero_of(IrBuilder *b, IrElem e) {
-  return e == IR_BOOL ? ir_const_bool(b, false) : e == IR_INT ? ir_const_int(b, 0) : ad_zero(b, e);
-}
-
-// ---- writing and reading one item -----------------------------------------------------------------------------------------
-
-// tape[it, ...] <- item
-static IrVal write_item(IrBuilder *b, IrVal tape, IrVal it, IrVal item) {
-  IrType t = ir_type(b->func, item);
-  IrVal idx[IR_MAX_RANK] = {it}, carried;
-  if (!t.rank) return ir_set(b, tape, idx, 1, item);
-  AdNest nest = {0};
-  IrBuilder in = ad_nest_open(b, &nest, ir_dims(b->func, item), t.rank, &tape, 1, idx + 1, &carried);
-  carried = ir_set(&in, carried, idx, t.rank + 1, ir_get(&in, item, idx + 1, t.rank));
-  ad_nest_close(&nest, &carried, &carried);
-  return carried;
-}
-
-// tape[at...], an array of the axes that are left
-static IrVal read_item(IrBuilder *b, IrVal tape, const IrVal *at, int n) {
-  int rank = ir_type(b->func, tape).rank;
-  if (rank == n) return ir_get(b, tape, at, n);
-  IrBuilder in;
-  IrOp *op = ir_build(b, ir_dims(b->func, tape) + n, rank - n, &in);
-  IrVal idx[IR_MAX_RANK];
-  for (int k = 0; k < rank; k++) idx[k] = k < n ? at[k] : in.region->args[k - n];
-  IrVal e = ir_get(&in, tape, idx, rank);
-  ir_yield(&in, &e, 1);
-  ir_close_build(b, op);
-  return op->result;
-}
-
-// The same for growable tapes: an item's elements one after the other.
-static IrVal push_item(IrBuilder *b, IrVal tape, IrVal item) {
-  IrType t = ir_type(b->func, item);
-  if (!t.rank) return ir_op2(b, IR_PUSH, tape, item);
-  AdNest nest = {0};
-  IrVal idx[IR_MAX_RANK], carried;
-  IrBuilder in = ad_nest_open(b, &nest, ir_dims(b->func, item), t.rank, &tape, 1, idx, &carried);
-  carried = ir_op2(&in, IR_PUSH, carried, ir_get(&in, item, idx, t.rank));
-  ad_nest_close(&nest, &carried, &carried);
-  return carried;
-}
-
-static IrVal read_pushed(IrBuilder *b, IrVal tape, IrVal it, int rank, const IrVal *dims) {
-  if (!rank) return ir_get(b, tape, &it, 1);
-  IrBuilder in;
-  IrOp *op = ir_build(b, dims, rank, &in);
-  IrVal at = it;
-  for (int k = 0; k < rank; k++) at = ad_int_add(&in, ad_int_mul(&in, at, dims[k]), in.region->args[k]);
-  IrVal e = ir_get(&in, tape, &at, 1);
-  ir_yield(&in, &e, 1);
-  ir_close_build(b, op);
-  return op->result;
+static bool drop_effect(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
+  (void)user, (void)b, (void)map;
+  return is_effect(op);
 }
 
 // ---- forward forms -------------------------------------------------------------------------------------------------------
@@ -123,46 +26,28 @@ bool rev_keeps_tape(const RegionPlan *rp, const IrOp *op) {
   return false;
 }
 
-static bool saves(const RegionPlan *rp, IrVal v) {
+bool rev_is_saved(const RegionPlan *rp, IrVal v) {
   for (int k = 0; k < rp->saved.len; k++)
     if (rp->saved.data[k] == v) return true;
   return false;
 }
 
-// Called when a value of the region exists: keeps it if it is one of those that are saved.
-typedef struct Saver {
-  Reverse *rv;
-  const RegionPlan *rp;
-  IrVal it;     // iteration number; 0 for growable tapes
-  IrVal *tapes; // current versions, in the order of item_shapes
-} Saver;
-
-static void save_value(Saver *s, IrBuilder *b, IrVal v) {
-  for (int k = 0; k < s->rp->saved.len; k++) {
-    if (s->rp->saved.data[k] != v) continue;
-    IrVal now = rev_primal(s->rv, v);
-    s->tapes[k] = s->it ? write_item(b, s->tapes[k], s->it, now) : push_item(b, s->tapes[k], now);
-  }
-}
-
-static void save_tapes(Saver *s, IrBuilder *b, const IrOp *op) {
-  int at = s->rp->saved.len;
-  for (int k = 0; k < s->rp->saved_tapes.len; k++) {
-    const OpPlan *nested = plan_of(s->rv->plan, s->rp->saved_tapes.data[k]);
-    for (int j = 0; j < nested->n_tape; j++, at++)
-      if (nested->op == op) s->tapes[at] = write_item(b, s->tapes[at], s->it, nested->tape.data[j]);
-  }
+void rev_again(Reverse *rv, IrBuilder *b, const IrRegion *r, IrVal *yields) {
+  ir_rewrite_ops(b, &rv->map, r, yields, drop_effect, NULL);
 }
 
 static void forward_body(Saver *s, IrBuilder *b, const IrRegion *r) {
+  const RegionPlan *rp = &s->plan->regions[s->region];
   for (int k = 0; k < r->n_args; k++)
-    if (saves(s->rp, r->args[k])) save_value(s, b, r->args[k]);
+    if (rev_is_saved(rp, r->args[k])) rev_save_value(s, b, r->args[k]);
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
-    bool with_tape = rev_keeps_tape(s->rp, op);
+    bool with_tape = rev_keeps_tape(rp, op);
+    if (with_tape) rev_place_tapes(s, op);
     rev_forward_op(s->rv, b, op, with_tape);
-    for (int k = 0; k < op->n_results; k++) save_value(s, b, ir_result(op, k));
-    if (with_tape) save_tapes(s, b, op);
+    for (int k = 0; k < op->n_results; k++)
+      if (rev_is_saved(rp, ir_result(op, k))) rev_save_value(s, b, ir_result(op, k));
+    if (with_tape) rev_save_tapes(s, b, op);
   }
 }
 
@@ -178,75 +63,135 @@ static void map_results(Reverse *rv, const IrOp *op, const IrOp *now) {
 static void forward_for(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
   IrVal lo = rev_primal(rv, op->args[0]), hi = rev_primal(rv, op->args[1]),
         step = rev_primal(rv, op->args[2]);
-  TapeShapes shapes = {0};
-  op_shapes(rv, b, op, &(TapeShape){0}, &shapes);
-  int n = op->n_results, total = n + shapes.len;
-  IrVal *inits = ARENA_ARRAY(rv->arena, IrVal, total);
+  int n = op->n_results, total = n + plan->tapes.len;
+  IrVal *inits = ARENA_ARRAY(rv->arena, IrVal, total), *yields = ARENA_ARRAY(rv->arena, IrVal, total);
   for (int k = 0; k < n; k++) inits[k] = rev_primal(rv, op->args[3 + k]);
-  for (int k = 0; k < shapes.len; k++)
-    inits[n + k] = ir_fill(b, zero_of(b, shapes.data[k].elem), shapes.data[k].dims, shapes.data[k].rank);
+  rev_empty_tapes(rv, b, plan, inits + n);
   if (rv->broken) return;
   IrBuilder in;
   IrOp *now = ir_for(b, lo, hi, step, inits, total, &in);
   now->attr = op->attr;
   const IrRegion *body = op->regions[0];
   for (int k = 0; k < body->n_args; k++) ir_map_set(&rv->map, body->args[k], in.region->args[k]);
-  IrVal *yields = ARENA_ARRAY(rv->arena, IrVal, total);
-  for (int k = 0; k < shapes.len; k++) yields[n + k] = in.region->args[1 + n + k];
-  Saver s = {rv, &plan->regions[0], rev_iteration_number(&in, in.region->args[0], lo, step), yields + n};
+  for (int k = n; k < total; k++) yields[k] = in.region->args[1 + k];
+  IrVal it = rev_iteration_number(&in, in.region->args[0], lo, step);
+  Saver s = {rv, plan, 0, &it, 1, yields + n};
   forward_body(&s, &in, body);
   for (int k = 0; k < n; k++) yields[k] = rev_primal(rv, body->yields[k]);
   ir_yield(&in, yields, total);
   map_results(rv, op, now);
-  set_tapes(rv, plan, now, n, shapes.len);
+  set_tapes(rv, plan, now, n, plan->tapes.len);
 }
 
+// The first tape counts the iterations.
 static void forward_while(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
-  const RegionPlan *rp = &plan->regions[1];
-  int n = op->n_results, total = n + rp->saved.len + 1;
+  int n = op->n_results, total = n + plan->tapes.len;
   IrVal *inits = ARENA_ARRAY(rv->arena, IrVal, total), *yields = ARENA_ARRAY(rv->arena, IrVal, total);
   for (int k = 0; k < n; k++) inits[k] = rev_primal(rv, op->args[k]);
-  for (int k = 0; k < rp->saved.len; k++)
-    inits[n + k] = ir_empty(b, (IrElem)ir_type(rv->f, rp->saved.data[k]).elem);
-  inits[total - 1] = ir_const_int(b, 0);
+  rev_empty_tapes(rv, b, plan, inits + n);
   if (rv->broken) return;
   IrBuilder cond, in;
   IrOp *now = ir_while(b, inits, total, &cond, &in);
   for (int k = 0; k < n; k++) ir_map_set(&rv->map, op->regions[0]->args[k], cond.region->args[k]);
   IrVal go;
-  ir_clone_ops(&cond, &rv->map, op->regions[0], &go);
+  ir_rewrite_ops(&cond, &rv->map, op->regions[0], &go, rv->again ? drop_effect : NULL, NULL);
   ir_yield(&cond, &go, 1);
   const IrRegion *body = op->regions[1];
   for (int k = 0; k < n; k++) ir_map_set(&rv->map, body->args[k], in.region->args[k]);
   for (int k = n; k < total; k++) yields[k] = in.region->args[k];
-  Saver s = {rv, rp, 0, yields + n};
+  Saver s = {rv, plan, 1, NULL, 0, yields + n};
   forward_body(&s, &in, body);
   for (int k = 0; k < n; k++) yields[k] = rev_primal(rv, body->yields[k]);
-  yields[total - 1] = ir_op2(&in, IR_ADD, in.region->args[total - 1], ir_const_int(&in, 1));
+  yields[n] = ir_op2(&in, IR_ADD, in.region->args[n], ir_const_int(&in, 1));
   ir_yield(&in, yields, total);
   map_results(rv, op, now);
-  set_tapes(rv, plan, now, n, rp->saved.len);
-  plan->trip = ir_result(now, total - 1);
+  set_tapes(rv, plan, now, n, plan->tapes.len);
+}
+
+// Where element of result k is saved too, in the tapes of a loop around: the first such tape; -1: nowhere.
+static int tape_of_result(const Reverse *rv, const OpPlan *plan, int k) {
+  const RegionPlan *rp = &plan->regions[0];
+  for (int j = 0; j < rp->saved.len; j++)
+    if (rp->saved.data[j] == plan->op->regions[0]->yields[k] && rv->plan->by_element[ir_result(plan->op, k)])
+      return rp->first_tape + j;
+  return -1;
+}
+
+// Is result k itself a part of a tape of the loop around?
+static bool is_part(const OpPlan *plan, int k) { return plan->results && plan->results[k].tape; }
+
+static IrVal set_element(const OpPlan *plan, IrBuilder *b, int k, IrVal array, const IrVal *idx, IrVal v) {
+  IrVal at[IR_MAX_RANK];
+  int n = 0;
+  for (int i = 0; is_part(plan, k) && i < plan->results[k].n; i++) at[n++] = plan->results[k].at[i];
+  for (int i = 0; i < plan->op->n_args; i++) at[n++] = idx[i];
+  return ir_set(b, array, at, n, v);
+}
+
+// What is saved goes to the tapes of a loop around: element after element, so that they can go along.
+static void build_into_tapes(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
+  const IrRegion *body = op->regions[0];
+  int rank = op->n_args, n = 0, most = op->n_results + plan->tapes.len;
+  IrVal dims[IR_MAX_RANK], idx[IR_MAX_RANK];
+  int *made = ARENA_ARRAY(rv->arena, int, op->n_results);
+  IrVal *vals = ARENA_ARRAY(rv->arena, IrVal, most), *carried = ARENA_ARRAY(rv->arena, IrVal, most);
+  for (int k = 0; k < rank; k++) dims[k] = rev_primal(rv, op->args[k]);
+  if (rv->broken) return;
+  for (int k = 0; k < op->n_results; k++) {
+    if (is_part(plan, k) || tape_of_result(rv, plan, k) < 0) made[n++] = k;
+  }
+  for (int j = 0; j < n; j++) {
+    IrElem e = (IrElem)ir_type(rv->f, ir_result(op, made[j])).elem;
+    vals[j] = is_part(plan, made[j]) ? plan->results[made[j]].tape : ir_unset(b, rev_blank(b, e), dims, rank);
+  }
+  rev_empty_tapes(rv, b, plan, vals + n);
+  AdNest nest = {0};
+  IrBuilder in = ad_nest_open(b, &nest, dims, rank, vals, n + plan->tapes.len, idx, carried);
+  for (int k = 0; k < rank; k++) ir_map_set(&rv->map, body->args[k], idx[k]);
+  Saver s = {rv, plan, 0, idx, rank, carried + n};
+  forward_body(&s, &in, body);
+  for (int j = 0; j < n && !rv->broken; j++)
+    carried[j] = set_element(plan, &in, made[j], carried[j], idx, rev_primal(rv, body->yields[made[j]]));
+  if (rv->broken) return;
+  ad_nest_close(&nest, carried, vals);
+  plan->tape.len = 0;
+  for (int k = 0; k < plan->tapes.len; k++) vec_push(rv->arena, &plan->tape, vals[n + k]);
+  for (int j = 0; j < n; j++) {
+    TapePlace *at = is_part(plan, made[j]) ? &plan->results[made[j]] : NULL;
+    if (at) at->tape = vals[j];
+    ir_map_set(&rv->map, ir_result(op, made[j]),
+               at ? rev_part(b, vals[j], at->at, at->n, dims, rank) : vals[j]);
+  }
+  Saver whole = {rv, plan, 0, NULL, 0, vals + n};
+  for (int k = 0; k < op->n_results; k++) {
+    int tape = tape_of_result(rv, plan, k);
+    if (tape >= 0 && !is_part(plan, k))
+      ir_map_set(&rv->map, ir_result(op, k), rev_part_of_tape(&whole, b, tape, dims, rank));
+  }
 }
 
 // Saved scalars are further results: one array each, of the same sizes.
 static void forward_build(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
+  if (plan->places && plan->tapes.len && plan->places[0].tape) {
+    build_into_tapes(rv, b, op, plan);
+    return;
+  }
+  int n = op->n_results, total = n + plan->tapes.len;
   IrVal *dims = ARENA_ARRAY(rv->arena, IrVal, op->n_args);
   for (int k = 0; k < op->n_args; k++) dims[k] = rev_primal(rv, op->args[k]);
   if (rv->broken) return;
   IrBuilder in;
   IrOp *now = ir_build(b, dims, op->n_args, &in);
   const IrRegion *body = op->regions[0];
-  const RegionPlan *rp = &plan->regions[0];
   for (int k = 0; k < body->n_args; k++) ir_map_set(&rv->map, body->args[k], in.region->args[k]);
-  for (int i = 0; i < body->ops.len; i++) rev_forward_op(rv, &in, body->ops.data[i], false);
-  IrVal *yields = ARENA_ARRAY(rv->arena, IrVal, op->n_results + rp->saved.len);
-  for (int k = 0; k < op->n_results; k++) yields[k] = rev_primal(rv, body->yields[k]);
-  for (int k = 0; k < rp->saved.len; k++) yields[op->n_results + k] = rev_primal(rv, rp->saved.data[k]);
-  ir_yield(&in, yields, op->n_results + rp->saved.len);
+  IrVal *yields = ARENA_ARRAY(rv->arena, IrVal, total);
+  Saver s = {rv, plan, 0, NULL, 0, yields + n};
+  forward_body(&s, &in, body);
+  for (int k = 0; k < n; k++) yields[k] = rev_primal(rv, body->yields[k]);
+  ir_yield(&in, yields, total);
   ir_close_build(b, now);
   map_results(rv, op, now);
-  set_tapes(rv, plan, now, op->n_results, rp->saved.len);
+  set_tapes(rv, plan, now, n, plan->tapes.len);
 }
 
 const IrVal *rev_result_dims(Reverse *rv, const IrOp *op, int k) {
@@ -259,11 +204,9 @@ const IrVal *rev_result_dims(Reverse *rv, const IrOp *op, int k) {
   return mapped;
 }
 
-// What a branch saves is a further result; the other branch gives a zero that nobody reads.
+// What a branch saves is a further result; the other branch gives zeros that nobody reads.
 static void forward_if(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
-  TapeShapes shapes = {0};
-  op_shapes(rv, b, op, &(TapeShape){0}, &shapes);
-  int n = op->n_results, total = n + shapes.len, at = n;
+  int n = op->n_results, total = n + plan->tapes.len;
   IrVal *yields = ARENA_ARRAY(rv->arena, IrVal, total);
   const IrVal **dims = ARENA_ARRAY(rv->arena, const IrVal *, total);
   IrVal cond = rev_primal(rv, op->args[0]);
@@ -271,30 +214,17 @@ static void forward_if(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) 
   IrBuilder in[2];
   IrOp *now = ir_if(b, cond, &in[0], &in[1]);
   for (int i = 0; i < 2; i++) {
-    const RegionPlan *rp = &plan->regions[i];
-    for (int k = n; k < total; k++) yields[k] = zero_of(&in[i], shapes.data[k - n].elem);
     const IrRegion *r = op->regions[i];
-    for (int j = 0; j < r->ops.len; j++)
-      rev_forward_op(rv, &in[i], r->ops.data[j], rev_keeps_tape(rp, r->ops.data[j]));
+    rev_empty_tapes(rv, &in[i], plan, yields + n);
+    Saver s = {rv, plan, i, NULL, 0, yields + n};
+    forward_body(&s, &in[i], r);
     for (int k = 0; k < n; k++) yields[k] = rev_primal(rv, r->yields[k]);
-    for (int k = 0; k < rp->saved.len; k++) yields[at++] = rev_primal(rv, rp->saved.data[k]);
-    for (int k = 0; k < rp->saved_tapes.len; k++) {
-      const OpPlan *nested = plan_of(rv->plan, rp->saved_tapes.data[k]);
-      for (int j = 0; j < nested->tape.len; j++) yields[at++] = nested->tape.data[j];
-    }
     ir_yield(&in[i], yields, total);
   }
   for (int k = 0; k < n; k++) dims[k] = rev_result_dims(rv, op, k);
   ir_close_if(b, now, dims);
   map_results(rv, op, now);
-  set_tapes(rv, plan, now, n, shapes.len);
-}
-
-static bool is_effect(const IrOp *op) { return op->n_results == 0 && (ir_op_info[op->kind].flags & IR_E); }
-
-static bool drop_effect(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
-  (void)user, (void)b, (void)map;
-  return is_effect(op);
+  set_tapes(rv, plan, now, n, plan->tapes.len);
 }
 
 static void clone_again(Reverse *rv, IrBuilder *b, const IrOp *op) {
@@ -352,43 +282,14 @@ void rev_enter_region(Reverse *rv, const IrRegion *r) {
   }
 }
 
-static void load_saved(Reverse *rv, IrBuilder *b, const OpPlan *plan, const RegionPlan *rp, const IrVal *it,
-                       int n, int at) {
-  for (int k = 0; k < rp->saved.len; k++) {
-    IrVal v = rp->saved.data[k], tape = plan->tape.data[at++], now;
-    IrType t = ir_type(rv->f, v);
-    if (plan->op->kind == IR_WHILE) {
-      IrVal dims[IR_MAX_RANK];
-      for (int d = 0; d < t.rank; d++) dims[d] = rev_primal(rv, ir_dims(rv->f, v)[d]);
-      if (rv->broken) return;
-      now = read_pushed(b, tape, it[0], t.rank, dims);
-    } else {
-      now = n ? read_item(b, tape, it, n) : tape;
-    }
-    ir_map_set(&rv->map, v, now);
-  }
-  for (int k = 0; k < rp->saved_tapes.len; k++) {
-    OpPlan *nested = plan_of(rv->plan, rp->saved_tapes.data[k]);
-    nested->tape.len = 0;
-    for (int j = 0; j < nested->n_tape; j++, at++)
-      vec_push(rv->arena, &nested->tape, n ? read_item(b, plan->tape.data[at], it, n) : plan->tape.data[at]);
-  }
-}
-
 void rev_load_and_recompute(Reverse *rv, IrBuilder *b, const OpPlan *plan, int region, const IrVal *it,
                             int n) {
   const RegionPlan *rp = &plan->regions[region];
   const IrRegion *r = plan->op->regions[region];
-  int at = 0;
-  if (plan->op->kind == IR_IF && region == 1) { // behind what the first branch saved
-    at = plan->regions[0].saved.len;
-    for (int k = 0; k < plan->regions[0].saved_tapes.len; k++)
-      at += plan_of(rv->plan, plan->regions[0].saved_tapes.data[k])->n_tape;
-  }
   if (plan->threads)
     stack_load(rv, b, rp);
   else if (plan->has_tape)
-    load_saved(rv, b, plan, rp, it, n, at);
+    rev_load_saved(rv, b, plan, region, it, n);
   rev_recompute(rv, b, rp, r);
 }
 

@@ -123,8 +123,35 @@ static void map_known_arguments(Reverse *rv, IrBuilder *in, const IrOp *op, cons
   }
 }
 
+// The same where states are kept in slots: further carried values, behind the others.
+static void rev_for_in_slots(Reverse *rv, IrBuilder *b, const OpPlan *plan) {
+  const IrOp *op = plan->op;
+  const IrRegion *body = op->regions[0];
+  IrVal *invariant = adjoints_of_results(rv, op);
+  Carried c = open_carried(rv, b, plan, 0, 3, 1);
+  int total = c.n + op->n_results + 2;
+  IrVal *vals = ARENA_ARRAY(rv->arena, IrVal, total);
+  for (int k = 0; k < c.n; k++) vals[k] = c.inits[k];
+  IrBuilder in;
+  IrOp *now = rv->broken ? NULL : rev_open_slots(rv, b, plan, vals, c.n, &in);
+  if (!now) return;
+  rev_load_and_recompute(rv, &in, plan, 0, NULL, 0);
+  if (rv->broken) return;
+  seed_body(rv, &in, plan, body, &c, in.region->args + 1, invariant);
+  rev_ops(rv, &in, body);
+  close_body(rv, &in, plan, body, 1, &c);
+  if (rv->broken) return;
+  for (int k = 0; k < c.n; k++) vals[k] = c.yields[k];
+  ir_yield(&in, vals, total);
+  after_loop(rv, b, plan, &c, now, 3, invariant);
+}
+
 void rev_for(Reverse *rv, IrBuilder *b, const IrOp *op) {
   const OpPlan *plan = plan_of(rv->plan, op);
+  if (plan->slots) {
+    rev_for_in_slots(rv, b, plan);
+    return;
+  }
   const IrRegion *body = op->regions[0];
   IrVal lo = rev_primal(rv, op->args[0]), hi = rev_primal(rv, op->args[1]),
         step = rev_primal(rv, op->args[2]);
@@ -138,7 +165,7 @@ void rev_for(Reverse *rv, IrBuilder *b, const IrOp *op) {
     now = ir_for(b, lo, hi, step, c.inits, c.n, &in);
   } else {
     IrVal last = ad_int_add(
-        b, lo, ad_int_mul(b, ad_int_sub(b, rev_trip_count(b, lo, hi, step), ir_const_int(b, 1)), step));
+        b, lo, ad_int_mul(b, ad_int_sub(b, ad_trip_count(b, lo, hi, step), ir_const_int(b, 1)), step));
     IrVal back = ad_int_sub(b, ir_const_int(b, 0), step);
     now = ir_for(b, last, ad_int_sub(b, lo, step), back, c.inits, c.n, &in);
   }
@@ -163,7 +190,7 @@ void rev_while(Reverse *rv, IrBuilder *b, const IrOp *op) {
   OpPlan *plan = plan_of(rv->plan, op);
   const IrRegion *body = op->regions[1];
   IrVal *invariant = adjoints_of_results(rv, op);
-  IrVal trip = plan->threads ? stack_pop_int(rv, b) : plan->trip;
+  IrVal trip = plan->threads ? stack_pop_int(rv, b) : plan->tape.data[0];
   Carried c = open_carried(rv, b, plan, 1, 0, 0);
   if (rv->broken) return;
   IrVal minus = ir_const_int(b, -1);

@@ -42,53 +42,20 @@ IrVal stack_pop_int(Reverse *rv, IrBuilder *b) { return pop_scalar(rv, b, IR_SCA
 // An array's elements, and then its sizes.
 static void push_array(Reverse *rv, IrBuilder *b, IrVal v) {
   IrType t = ir_type(rv->g, v);
-  IrVal *stack = &rv->stack[stack_of(t)], idx[IR_MAX_RANK], carried, length;
+  IrVal *stack = &rv->stack[stack_of(t)];
   const IrVal *dims = ir_dims(rv->g, v);
-  if (t.grow) {
-    length = ir_op1(b, IR_LEN, v);
-    dims = &length;
-  }
-  AdNest nest = {0};
-  IrBuilder in = ad_nest_open(b, &nest, dims, t.rank, stack, 1, idx, &carried);
-  carried = ir_op2(&in, IR_PUSH, carried, to_stack(&in, ir_get(&in, v, idx, t.rank)));
-  ad_nest_close(&nest, &carried, stack);
-  for (int k = 0; k < t.rank; k++) push_scalar(rv, b, dims[k]);
-}
-
-static IrVal element_from_stack(IrBuilder *b, IrType t, IrVal stack, IrVal first, IrVal at) {
-  at = ad_int_add(b, first, at);
-  return from_stack(b, (IrElem)t.elem, ir_get(b, stack, &at, 1));
-}
-
-static IrVal growable_from_stack(IrBuilder *b, IrType t, IrVal stack, IrVal first, IrVal length) {
-  IrVal empty = ir_empty(b, (IrElem)t.elem), at, carried;
-  AdNest nest = {0};
-  IrBuilder in = ad_nest_open(b, &nest, &length, 1, &empty, 1, &at, &carried);
-  carried = ir_op2(&in, IR_PUSH, carried, element_from_stack(&in, t, stack, first, at));
-  ad_nest_close(&nest, &carried, &carried);
-  return carried;
-}
-
-static IrVal array_from_stack(IrBuilder *b, IrType t, IrVal stack, IrVal first, const IrVal *dims) {
-  IrBuilder in;
-  IrOp *now = ir_build(b, dims, t.rank, &in);
-  IrVal at = in.region->args[0];
-  for (int k = 1; k < t.rank; k++) at = ad_int_add(&in, ad_int_mul(&in, at, dims[k]), in.region->args[k]);
-  IrVal e = element_from_stack(&in, t, stack, first, at);
-  ir_yield(&in, &e, 1);
-  ir_close_build(b, now);
-  return now->result;
+  *stack = rev_flatten(b, *stack, v);
+  for (int k = 0; k < t.rank; k++) push_scalar(rv, b, t.grow ? ir_op1(b, IR_LEN, v) : dims[k]);
 }
 
 // The topmost elements as an array of the sizes on top; then they go.
 static IrVal pop_array(Reverse *rv, IrBuilder *b, IrType t) {
   IrVal dims[IR_MAX_RANK] = {0}, idx, carried;
   for (int k = t.rank - 1; k >= 0; k--) dims[k] = stack_pop_int(rv, b);
-  IrVal *stack = &rv->stack[stack_of(t)], count = dims[0];
-  for (int k = 1; k < t.rank; k++) count = ad_int_mul(b, count, dims[k]);
+  IrVal *stack = &rv->stack[stack_of(t)], count = ir_const_int(b, 1);
+  for (int k = 0; k < t.rank; k++) count = ad_int_mul(b, count, dims[k]);
   IrVal first = ad_int_sub(b, ir_op1(b, IR_LEN, *stack), count);
-  IrVal now =
-      t.grow ? growable_from_stack(b, t, *stack, first, count) : array_from_stack(b, t, *stack, first, dims);
+  IrVal now = rev_unflatten(b, t, *stack, first, dims);
   AdNest nest = {0};
   IrBuilder drop = ad_nest_open(b, &nest, &count, 1, stack, 1, &idx, &carried);
   carried = ir_op1(&drop, IR_POP, carried);
@@ -109,23 +76,6 @@ static IrVal pop_value(Reverse *rv, IrBuilder *b, IrType t) {
 
 // ---- what a region saves: its values, then the tapes of the operations within, which come back first ---------------------
 
-typedef VEC(IrType) IrTypes;
-
-// The tapes of an operation: what its regions save, with its axes in front.
-static void tape_types(Reverse *rv, const IrOp *op, int axes, IrTypes *out) {
-  const OpPlan *plan = plan_of(rv->plan, op);
-  axes += op->kind == IR_FOR ? 1 : op->kind == IR_BUILD ? op->n_args : 0;
-  for (int i = 0; i < op->n_regions; i++) {
-    const RegionPlan *rp = &plan->regions[i];
-    for (int k = 0; k < rp->saved.len; k++) {
-      IrType t = ir_type(rv->f, rp->saved.data[k]);
-      t.rank = (uint8_t)(t.rank + axes);
-      vec_push(rv->arena, out, t);
-    }
-    for (int k = 0; k < rp->saved_tapes.len; k++) tape_types(rv, rp->saved_tapes.data[k], axes, out);
-  }
-}
-
 void stack_push_saved(Reverse *rv, IrBuilder *b, const RegionPlan *rp) {
   for (int k = 0; k < rp->saved.len && !rv->broken; k++) {
     IrVal v = rev_primal(rv, rp->saved.data[k]);
@@ -140,11 +90,13 @@ void stack_push_saved(Reverse *rv, IrBuilder *b, const RegionPlan *rp) {
 void stack_load(Reverse *rv, IrBuilder *b, const RegionPlan *rp) {
   for (int k = rp->saved_tapes.len - 1; k >= 0; k--) {
     OpPlan *nested = plan_of(rv->plan, rp->saved_tapes.data[k]);
-    IrTypes types = {0};
-    tape_types(rv, nested->op, 0, &types);
+    int n_tapes = nested->tapes.len;
     nested->tape.len = 0;
-    for (int j = 0; j < types.len; j++) vec_push(rv->arena, &nested->tape, 0);
-    for (int j = types.len - 1; j >= 0; j--) nested->tape.data[j] = pop_value(rv, b, types.data[j]);
+    for (int j = 0; j < n_tapes; j++) vec_push(rv->arena, &nested->tape, 0);
+    for (int j = n_tapes - 1; j >= 0; j--) {
+      const Tape *t = &nested->tapes.data[j];
+      nested->tape.data[j] = pop_value(rv, b, (IrType){(uint8_t)t->elem, t->rank, t->grow});
+    }
   }
   for (int k = rp->saved.len - 1; k >= 0; k--)
     ir_map_set(&rv->map, rp->saved.data[k], pop_value(rv, b, ir_type(rv->f, rp->saved.data[k])));
@@ -242,8 +194,7 @@ static void forward_build(Reverse *rv, IrBuilder *b, const IrOp *op, const OpPla
   if (rv->broken) return;
   for (int k = 0; k < n; k++) {
     IrElem e = (IrElem)ir_type(rv->f, ir_result(op, k)).elem;
-    IrVal zero = e == IR_INT ? ir_const_int(b, 0) : e == IR_BOOL ? ir_const_bool(b, false) : ad_zero(b, e);
-    vals[k] = ir_fill(b, zero, sizes, rank);
+    vals[k] = ir_unset(b, rev_blank(b, e), sizes, rank);
   }
   for (int k = 0; k < N_STACKS; k++) vals[n + k] = rv->stack[k];
   AdNest nest = {0};

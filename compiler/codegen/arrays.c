@@ -191,6 +191,7 @@ static void emit_fill(Fn *fn, const IrOp *op) {
   int rank = op->n_args - 1;
   for (int i = 0; i < rank; i++) dims[i] = cg_v(fn, op->args[1 + i]);
   cg_set(fn, op->result, cg_alloc(fn, op, op->result, dims, rank));
+  if (op->attr.i & IR_UNSET) return;
   LLVMValueRef n = cg_count(fn, dims, rank);
   if (all_zero_bits(value)) {
     LLVMBuildMemSet(fn->b, cg_v(fn, op->result), LLVMConstInt(fn->cg->i8, 0, false),

@@ -105,6 +105,7 @@ static const char *why_value(Arena *a, const AdPart *p, const AdValue *v, int lo
   case AD_SAVED: return why_saved(a, v);
   case AD_COMPUTED: return why_computed(a, p, v, loops);
   case AD_FOLLOWED: return "the sweep runs in the program's order, so its values come by again";
+  case AD_IN_SLOT: return "the loop runs on to it from the latest state kept";
   case AD_KNOWN: return "it follows from the number of the iteration";
   case AD_THERE: return "it is computed once, and still there";
   }
@@ -124,7 +125,18 @@ static int loops_at(const Explain *x, const IrOp *op) {
   return n;
 }
 
-static void how_reversed(const AdPart *p, int n, ExPart *out) {
+// How often iterations run before they are reversed: with s slots each of binomial(s + r, s) runs up to r + 1 times.
+static const char *repetitions(Arena *a, int64_t slots) {
+  int64_t reach = 1, r = 0, of[3];
+  for (; r < 3; r++) of[r] = reach = reach * (slots + r + 1) / (r + 1);
+  return arena_printf(
+      a,
+      "nothing is kept on the way forwards; an iteration runs twice where there are up to %lld, 3 times "
+      "up to %lld, 4 times up to %lld, ...",
+      (long long)of[0], (long long)of[1], (long long)of[2]);
+}
+
+static void how_reversed(Arena *a, const AdPart *p, int n, ExPart *out) {
   const IrOp *op = p->op;
   if (!op) {
     out->how = "in two halves";
@@ -144,6 +156,21 @@ static void how_reversed(const AdPart *p, int n, ExPart *out) {
   if (op->kind == IR_IF) {
     out->how = "the same side again";
     out->why = "the condition decides once more";
+    return;
+  }
+  if (p->checkpoint >= IR_BLOCK) {
+    out->how = "backwards, block by block";
+    out->why = arena_printf(
+        a,
+        "each block of %lld iterations runs twice: it starts again from the state that is kept, and "
+        "saves what its own iterations need",
+        (long long)(p->checkpoint - IR_BLOCK));
+    return;
+  }
+  if (p->checkpoint < 0) {
+    out->how = arena_printf(a, "backwards, from states in %lld slot%s", -(long long)p->checkpoint,
+                            p->checkpoint == -1 ? "" : "s");
+    out->why = repetitions(a, -p->checkpoint);
     return;
   }
   if (p->order == AD_FUSED) {
@@ -213,7 +240,7 @@ static void add_part(Explain *x, const AdReport *r, const AdPart *p, ExFunction 
   ExPart part = {.text = part_text(x, r, p), .kind = kind_of(p->op), .depth = p->depth};
   part.line = p->op ? place_line(x->m, p->op->loc) : to->line;
   int loops = p->op ? loops_at(x, p->op) : 0;
-  how_reversed(p, loops, &part);
+  how_reversed(x->arena, p, loops, &part);
   const Formula *runs = iterations(x, r, p->op);
   if (r->halves) runs = formula_mul(x->arena, runs, formula_atom(x->arena, "calls"));
   for (int k = 0; k < p->values.len; k++) {
@@ -232,6 +259,12 @@ static void add_part(Explain *x, const AdReport *r, const AdPart *p, ExFunction 
       value.each = p->on_stacks && !ir_type(r->f, v->v).rank ? formula_const(x->arena, 8)
                                                              : formula_bytes(x->arena, r->f, v->v);
       value.total = formula_mul(x->arena, value.each, runs);
+      add_saved(x, value.total);
+    }
+    if (v->fate == AD_IN_SLOT) {
+      value.takes_memory = true;
+      value.each = formula_bytes(x->arena, r->f, v->v);
+      value.total = formula_mul(x->arena, value.each, formula_const(x->arena, -p->checkpoint));
       add_saved(x, value.total);
     }
     add_value(x, &part.values, &value);

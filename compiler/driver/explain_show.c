@@ -12,6 +12,7 @@ static const char *fate_text(AdFate f) {
   case AD_SAVED: return "kept";
   case AD_COMPUTED: return "computed";
   case AD_FOLLOWED: return "followed";
+  case AD_IN_SLOT: return "in slots";
   case AD_KNOWN: return "known";
   case AD_THERE: return "there";
   }

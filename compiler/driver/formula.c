@@ -179,6 +179,7 @@ const Formula *formula_trips(Arena *a, const IrFunc *f, const IrOp *op) {
     for (int k = 0; k < op->n_args; k++) n = formula_mul(a, n, formula_of(a, f, op->args[k]));
     return n;
   case IR_FOR:
+    if (op->attr.i >= IR_BLOCK) return formula_const(a, op->attr.i - IR_BLOCK);
     if (!ir_is_const_int(f, op->args[2], &step)) return NULL;
     n = formula_sub(a, formula_of(a, f, op->args[1]), formula_of(a, f, op->args[0]));
     if (step < 0) n = formula_sub(a, formula_const(a, 0), n);

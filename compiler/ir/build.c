@@ -287,6 +287,12 @@ IrVal ir_fill(IrBuilder *b, IrVal value, const IrVal *dims, int rank) {
   return emit(b, IR_FILL, args, 1 + rank, 0);
 }
 
+IrVal ir_unset(IrBuilder *b, IrVal value, const IrVal *dims, int rank) {
+  IrVal v = ir_fill(b, value, dims, rank);
+  ir_val(b->func, v)->def->attr.i = IR_UNSET;
+  return v;
+}
+
 static IrVal emit_indexed(IrBuilder *b, IrOpKind k, IrVal array, const IrVal *idx, int n,
                           const IrVal *value) {
   IrVal args[2 + IR_MAX_RANK] = {array};

@@ -216,7 +216,9 @@ static bool run_fill(Frame *fr, const IrOp *op) {
   for (int k = 1; k < op->n_args; k++) dims[k - 1] = i64(fr, op, k);
   if (!put_new(fr, op->result, dims)) return false;
   IrQuad *a = fr->slots[op->result].a;
-  for (int64_t i = 0; i < a->len; i++) quad_store(a, i, fr->slots[op->args[0]]);
+  Slot value = fr->slots[op->args[0]];
+  if (op->attr.i & IR_UNSET && ir_is_float(a->type)) value.q = NAN; // so that reading it too early shows
+  for (int64_t i = 0; i < a->len; i++) quad_store(a, i, value);
   return true;
 }
 
@@ -699,6 +701,7 @@ bool ir_interp(IrInterp *in, const IrFunc *f, const IrCell *args, IrCell *result
   if (!in->module) in->module = f->module;
   pool_init(&x.pool);
   bool ok = x.arena ? run_whole(&x, f, args, results) : fail(&x, "out of memory");
+  in->peak = x.pool.peak;
   pool_free(&x.pool);
   if (x.rt) dprt_ctx_free(x.rt);
   arena_free(x.arena);

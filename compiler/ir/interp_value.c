@@ -33,6 +33,7 @@ bool quad_reserve(Pool *p, IrQuad *a, int64_t n) {
   if (!raw) return false;
   memset((char *)raw + a->cap * size, 0, (size_t)((cap - a->cap) * size));
   p->bytes += (cap - a->cap) * size;
+  if (p->bytes > p->peak) p->peak = p->bytes;
   a->at.raw = raw;
   a->cap = cap;
   return true;

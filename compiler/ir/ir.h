@@ -91,6 +91,10 @@ typedef struct IrChain {
 } IrChain;
 
 enum { IR_TRANS_A = 1, IR_TRANS_B = 2 };
+// FOR: k > 0: @checkpoint(every: k), k < 0: (slots: -k), 0: none. IR_BLOCK + k: a block of up to k iterations, whose tapes no
+// loop around keeps: they are made again when it runs backwards.
+#define IR_BLOCK ((int64_t)1 << 62)
+enum { IR_UNSET = 1 }; // of a FILL: every element is written before it is read, so memory may stay as it is
 
 typedef enum IrDerivKind { IR_VJP, IR_JVP, IR_JVPS } IrDerivKind;
 
@@ -134,7 +138,7 @@ struct IrOp {
   IrVal result; // results are consecutive values from here
   IrRegion **regions;
   union {
-    int64_t i;      // CONST of bool, int; MATMUL, MATACC flags; FOR: checkpoint interval (0: none)
+    int64_t i;      // CONST of bool, int; FILL, MATMUL, MATACC flags; FOR: checkpoints
     double f;       // CONST of f32, f64
     Name sym;       // CALL; STR and FORMAT: text; CHECK_*: text of the checked expression, may be NULL
     IrDeriv *deriv; // DCALL
@@ -249,6 +253,7 @@ IrVal ir_op2(IrBuilder *b, IrOpKind k, IrVal x, IrVal y);
 IrVal ir_op3(IrBuilder *b, IrOpKind k, IrVal x, IrVal y, IrVal z);
 IrVal ir_convert(IrBuilder *b, IrOpKind k, IrElem to, IrVal x); // ITOF, FTOI, BTOI, FCVT
 IrVal ir_fill(IrBuilder *b, IrVal value, const IrVal *dims, int rank);
+IrVal ir_unset(IrBuilder *b, IrVal value, const IrVal *dims, int rank); // the same, marked IR_UNSET
 IrVal ir_get(IrBuilder *b, IrVal array, const IrVal *idx, int n);
 IrVal ir_set(IrBuilder *b, IrVal array, const IrVal *idx, int n, IrVal value);
 IrVal ir_acc(IrBuilder *b, IrVal array, const IrVal *idx, int n, IrVal value);
@@ -410,6 +415,7 @@ typedef struct IrInterp {
   void *user;
   bool round;               // round every f64 result to double, f32 to float: then it mirrors compiled code
   int64_t steps, max_steps; // operations executed; stops with an error past the limit (0: none)
+  int64_t peak;             // most bytes that arrays took at a time
   StrBuf *printed;          // what print wrote
   const char *error;        // set when the run failed
 } IrInterp;

@@ -31,7 +31,7 @@ typedef union Slot {
 
 typedef struct Pool {
   IrQuad live; // sentinel of a ring
-  int64_t bytes;
+  int64_t bytes, peak;
 } Pool;
 
 void pool_init(Pool *p);

@@ -283,8 +283,8 @@ static void parse_place(Parser *p, IrOp *op) {
 
 static void parse_plain(Parser *p, const Statement *s) {
   IrVals args = {0};
+  int64_t flags = s->kind == IR_FILL && accept_word(p, "unset") ? IR_UNSET : 0;
   if (ir_op_info[s->kind].args != 0) operands(p, s->b->region, &args);
-  int64_t flags = 0;
   if (s->kind == IR_MATMUL || s->kind == IR_MATACC) {
     if (accept_word(p, "trans_a")) flags |= IR_TRANS_A;
     if (accept_word(p, "trans_b")) flags |= IR_TRANS_B;
@@ -296,6 +296,7 @@ static void parse_plain(Parser *p, const Statement *s) {
     ir_matacc(s->b, args.data[0], args.data[1], args.data[2], flags);
   else
     ir_op(s->b, s->kind, args.data, args.len);
+  if (flags) last_op(s)->attr.i = flags;
   bool may_stack = s->kind == IR_MATMUL || s->kind == IR_FILL || s->kind == IR_COPY;
   if (may_stack) parse_place(p, last_op(s));
 }
@@ -432,7 +433,9 @@ static void parse_for(Parser *p, const Statement *s) {
   operands(p, s->b->region, &bounds);
   if (!p->failed && bounds.len != 3) error_at(p, DIAG_SYNTAX, s->at, "a loop has a start, an end and a step");
   parse_carried(p, s, &names, &inits);
-  int64_t every = accept_word(p, "checkpoint") ? expect_int(p) : 0;
+  int64_t every = 0;
+  if (accept_word(p, "checkpoint"))
+    every = accept_word(p, "block") ? IR_BLOCK + expect_int(p) : expect_int(p);
   int64_t lanes = accept_word(p, "lanes") ? expect_int(p) : 0;
   if (lanes < 0 || lanes > UINT8_MAX) error_at(p, DIAG_SYNTAX, s->at, "a loop has up to 255 lanes");
   if (!check_operands(p, s, &bounds, 0)) return;

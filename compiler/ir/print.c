@@ -211,7 +211,10 @@ static void add_for(const Printer *p, const IrOp *op) {
   sb_add(p->out, " = ");
   add_vals(p, op->args, op->n_args < 3 ? op->n_args : 3);
   if (op->n_args > 3) add_carried(p, r, 1, op->args + 3, op->n_args - 3);
-  if (op->attr.i) sb_addf(p->out, " checkpoint %lld", (long long)op->attr.i);
+  if (op->attr.i >= IR_BLOCK)
+    sb_addf(p->out, " checkpoint block %lld", (long long)(op->attr.i - IR_BLOCK));
+  else if (op->attr.i)
+    sb_addf(p->out, " checkpoint %lld", (long long)op->attr.i);
   if (op->lanes) sb_addf(p->out, " lanes %d", op->lanes);
 }
 
@@ -248,6 +251,10 @@ static void add_operands(const Printer *p, const IrOp *op) {
     add_plain(p, op);
     break;
   case IR_EMPTY: sb_addf(out, " %s", ir_elem_text(ir_type(p->func, op->result).elem)); break;
+  case IR_FILL:
+    if (op->attr.i & IR_UNSET) sb_add(out, " unset");
+    add_plain(p, op);
+    break;
   case IR_MATMUL:
   case IR_MATACC:
     add_plain(p, op);

@@ -212,6 +212,7 @@ static bool check_attr(Verifier *v) {
     return op->attr.sym ? true : fail(v, "the text is missing");
   case IR_FORMAT: return op->attr.sym ? true : fail(v, "the template is missing");
   case IR_EMPTY: return t.grow ? true : fail(v, "the result must be growable");
+  case IR_FILL: return (op->attr.i & ~(int64_t)IR_UNSET) == 0 ? true : fail(v, "unknown flags");
   case IR_MATMUL:
   case IR_MATACC:
     return (op->attr.i & ~(int64_t)(IR_TRANS_A | IR_TRANS_B)) == 0 ? true : fail(v, "unknown flags");

@@ -240,8 +240,8 @@ struct Fn {
   bool is_hessian; // a Jacobian of a gradient
   Fn *target;
   Symbol *directions; // of `jvps`: the size that counts them
-  Name key;  // equal for functions with equal code
-  Name name; // for the IR
+  Name key;           // equal for functions with equal code
+  Name name;          // for the IR
   int depth;
   Loc loc;
 };

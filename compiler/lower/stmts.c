@@ -268,6 +268,14 @@ static void lower_while(Gen *g, Stmt *s, unsigned jumps) {
   while_close(g, &w);
 }
 
+static void early_checkpoint(Gen *g, const Stmt *s) {
+  Diag *d = diag_add(g->l->diags, DIAG_ATTRIBUTE, s->loc,
+                     "`@checkpoint` stands before a loop that runs to its end, and this one may leave early");
+  diag_help(g->l->diags, d,
+            "let a condition inside the loop skip the rest, or take the `break` or `return` out of it");
+  g->l->failed = true;
+}
+
 void lower_loop(Gen *g, Stmt *s) {
   bool is_for = s->kind == STMT_FOR;
   unsigned jumps = jumps_of_block(is_for ? s->for_.body : s->while_.body);
@@ -278,6 +286,8 @@ void lower_loop(Gen *g, Stmt *s) {
   g->loop = &flow;
   if (jumps & JUMP_BREAK) flow.broken = flag_new(g, "broken");
   g->b.loc.loc = s->loc;
+  if (is_for && s->for_.checkpoint != CHECKPOINT_NONE && (jumps & (JUMP_BREAK | JUMP_RETURN)))
+    early_checkpoint(g, s);
   if (!is_for)
     lower_while(g, s, jumps);
   else if (jumps & (JUMP_BREAK | JUMP_RETURN))

@@ -87,6 +87,7 @@ static bool candidates(const Merge *m, const IrOp *a, const IrOp *b) {
   if (!is_loop(m, a) || !is_loop(m, b) || a->lanes != b->lanes) return false;
   for (int k = 0; k < 3; k++)
     if (!same_bound(m, a, b, k)) return false;
+  if (a->attr.i != b->attr.i) return false;
   bool both = ir_op_has_effect(m->f->module, a) && ir_op_has_effect(m->f->module, b);
   if (both || !reads_common_array(m, a, b)) return false;
   return !m->builds || (!takes_from(m, a, b) && !takes_from(m, b, a));

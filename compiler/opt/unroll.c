@@ -8,8 +8,8 @@
 
 enum {
   FEW_ROUNDS = 4,
-  MOST_ROUNDS = 16,  // of a loop over small arrays
-  PLAIN_LOOP = 160,  // operations that a loop may come to
+  MOST_ROUNDS = 16, // of a loop over small arrays
+  PLAIN_LOOP = 160, // operations that a loop may come to
   SMALL_LOOP = 600, // one over small arrays
   WHOLE_FUNCTION = 2500,
   TINY_PRODUCT = 27, // multiplications of a matrix product

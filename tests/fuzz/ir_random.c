@@ -374,6 +374,35 @@ static const char helpers[] =
     "  }\n"
     "  return %r\n"
     "}\n"
+    "fn @fold(%n: int, %v: f64[%n], %k: int, %x: f64) -> f64[_], f64 sizes 1 {\n"
+    "  %0 = const int 0\n"
+    "  %1 = const int 1\n"
+    "  %3 = const int 3\n"
+    "  %d = imod %k, %3\n"
+    "  %done = le %d, %0\n"
+    "  %r, %y = if %done -> f64[%n], f64 {\n"
+    "    yield %v, %x\n"
+    "  } else {\n"
+    "    %m = sub %d, %1\n"
+    "    %w = build %n (%i) {\n"
+    "      %e = get %v, %i\n"
+    "      %p = mul %e, %x\n"
+    "      %s = sin %p\n"
+    "      yield %s\n"
+    "    }\n"
+    "    %a, %z = call @fold(%n, %w, %m, %x) -> f64[%n], f64\n"
+    "    %t = for %j = %0, %d, %1 with (%u = %z) {\n"
+    "      %b, %c = call @fold(%n, %v, %m, %u) -> f64[%n], f64\n"
+    "      %f = imod %j, %n\n"
+    "      %g = get %b, %f\n"
+    "      %h = mul %c, %g\n"
+    "      %l = cos %h\n"
+    "      yield %l\n"
+    "    }\n"
+    "    yield %a, %t\n"
+    "  }\n"
+    "  return %r, %y\n"
+    "}\n"
     "fn @bump(%n: int, %v: f64[%n] moved, %k: int, %x: f64) -> f64[_], f64 sizes 1 {\n"
     "  %i = imod %k, %n\n"
     "  %e = get %v, %i\n"
@@ -386,7 +415,7 @@ static const char helpers[] =
 static void call_statement(Gen *g, IrBuilder *b) {
   IrType types[2] = {IR_SCALAR(IR_F64), IR_SCALAR(IR_F64)};
   const IrVal *dims[2] = {NULL, NULL};
-  int what = gen_below(g, 3), one = 1;
+  int what = gen_below(g, 4), one = 1;
   if (what == 0) {
     IrVal args[2] = {gen_small_float(g, b, IR_F64), gen_small_float(g, b, IR_F64)};
     gen_see(g, ir_call(b, intern_cstr(g->m->names, "bend"), args, 2, types, dims, 1)->result);
@@ -402,7 +431,8 @@ static void call_statement(Gen *g, IrBuilder *b) {
     gen_see(g, ir_call(b, intern_cstr(g->m->names, "scale"), args, 3, types, dims, 1)->result);
   } else if (gen_is_positive(g, n)) {
     IrVal args[4] = {n, v, gen_pick_int(g, b), gen_small_float(g, b, IR_F64)};
-    see_results(g, ir_call(b, intern_cstr(g->m->names, "bump"), args, 4, types, dims, 2));
+    Name callee = intern_cstr(g->m->names, what == 2 ? "bump" : "fold");
+    see_results(g, ir_call(b, callee, args, 4, types, dims, 2));
   }
 }
 
