@@ -10,8 +10,8 @@ enum {
   FEW_ROUNDS = 4,
   MOST_ROUNDS = 16, // of a loop over small arrays
   PLAIN_LOOP = 160, // operations that a loop may come to
-  SMALL_LOOP = 600, // one over small arrays
-  WHOLE_FUNCTION = 2500,
+  SMALL_LOOP = 300, // one over small arrays
+  WHOLE_FUNCTION = 1500,
   TINY_PRODUCT = 27, // multiplications of a matrix product
   EXPENSIVE = 8,     // cost of an operation that vector code does several of in the time of one
   AGAIN = 3,         // an inner loop's bounds may become constants with the outer one's index
