@@ -29,9 +29,7 @@ typedef struct Choice {
 static bool varies_in(const Choice *c, IrVal v, const IrRegion *r) {
   const IrValue *val = ir_val(c->f, v);
   if (!ir_inside(val->region, r)) return false;
-  if (val->region == r || !val->def) {
-    if (!val->def) return val->region == r || (val->region->owner->kind == IR_FOR && val->index > 0);
-  }
+  if (!val->def) return val->region == r || (val->region->owner->kind == IR_FOR && val->index > 0);
   if (val->def->n_regions) return true;
   for (int k = 0; k < val->def->n_args; k++)
     if (varies_in(c, val->def->args[k], r)) return true;
