@@ -317,6 +317,8 @@ static void plan_all(Explain *x, IrFunc *f, const bool *wrt, const AdReport *by,
   Planned now = {.wrt = wrt, .called = by != NULL};
   ad_explain(f, wrt, by, &now.report);
   if (now.report.refused) return; // told when it was differentiated
+  for (int i = 0; by && now.report.descent && i < out->len; i++)
+    if (out->data[i].report.descent && out->data[i].report.f->name == f->name) return; // the same descent
   vec_push(x->arena, out, now);
   for (int i = 0; i < now.report.calls.len; i++) {
     IrFunc *callee = ir_func_find(x->m, now.report.calls.data[i]->attr.sym);

@@ -148,7 +148,9 @@ void explain_text(const Explain *x, StrBuf *out) {
     if (strstr(out->data, arena_printf(x->arena, " %s", x->counts.data[i].name)))
       sb_addf(out, "  %s: the iterations of the loop at line %d, all together\n", x->counts.data[i].name,
               x->counts.data[i].line);
-  if (strstr(out->data, "calls bytes") || strstr(out->data, " calls"))
+  bool halves = false;
+  for (int i = 0; i < x->functions.len; i++) halves |= x->functions.data[i].halves;
+  if (halves && strstr(out->data, " calls"))
     sb_add(out, "  calls: how often a function that is reversed in halves is called\n");
 }
 
