@@ -29,6 +29,9 @@ static void leave_module(Checker *c, Saved s) {
 // ---- bodies ------------------------------------------------------------------------------------------------------------
 
 static void report_missing_return(Checker *c, const FnDecl *fn, const Type *want) {
+  const Expr *block = fn->body;
+  bool ends = block->kind == EXPR_BLOCK && block->block.stmts.len;
+  if (ends && vec_last(&block->block.stmts)->kind == STMT_ERROR) return; // it may have been one
   Diag *g =
       diag_add(c->d, DIAG_MISSING_RETURN, fn->name_loc, "`%s` can end without returning a value", fn->name);
   if (fn->result) diag_span(c->d, g, fn->result->loc, "it promises `%s`", type_text(c->a, want));

@@ -123,6 +123,16 @@ bool hint_let(Parser *p) {
   return at(p, TOK_NAME) && (hint_declaring_word(p) || hint_typed_variable(p) || hint_unlet(p));
 }
 
+bool hint_return(Parser *p) {
+  static const Name words[] = {"return"};
+  if (!follows(p, 1, TOK_NAME) && !follows(p, 1, TOK_INT) && !follows(p, 1, TOK_FLOAT)) return false;
+  if (kind_ahead(p, 2) == TOK_EQ || !nearest_name(cur(p)->text, words, 1)) return false;
+  Diag *g = complain(p, DIAG_SYNTAX, here(p), "`%s` is no word of the language", cur(p)->text);
+  help(p, g, "did you mean `return`?");
+  g->replace = words[0];
+  return true;
+}
+
 bool hint_statement(Parser *p) {
   if (!at(p, TOK_NAME)) return false;
   const Token *next = ahead(p, 1);

@@ -368,6 +368,9 @@ static Stmt *parse_statement_inner(Parser *p) {
   case TOK_EXTERN:
   case TOK_ADJOINT:
   case TOK_TANGENT: return parse_nested_declaration(p);
+  case TOK_NAME:
+    if (hint_return(p)) return parse_return(p);
+    return parse_expr_statement(p);
   default: return parse_expr_statement(p);
   }
 }

@@ -123,7 +123,8 @@ Expr *expr_error(Parser *p);
 bool is_type_name(const char *word); // in any language
 // Reports what the tokens at the cursor look like in another language, if they do.
 bool hint_statement(Parser *p);
-bool hint_let(Parser *p); // a declaration without its `let`: moves to the name, which is read as declared
+bool hint_return(Parser *p); // a misspelt `return` before a value
+bool hint_let(Parser *p);    // a declaration without its `let`: moves to the name, which is read as declared
 bool hint_declaration(Parser *p);
 void hint_loop(Parser *p); // the cursor at the `(` of `for (`
 // Adds what may be meant to a mistake at the cursor.
