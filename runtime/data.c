@@ -86,11 +86,6 @@ static bool parse_number(const Csv *csv, const char *p, const char *end, double 
 
 // ---- rows and cells ------------------------------------------------------------------------------------------
 
-static int32_t fail_line(const Csv *csv, int64_t line, const char *what) {
-  return dprt_fail(csv->ctx, DPRT_DATA, csv->ctx->site, "%s, line %lld: %s", csv->path, (long long)line,
-                   what);
-}
-
 static int32_t fail_cell(const Csv *csv, int64_t line, int64_t column, Cell cell) {
   int shown = cell.len > 40 ? 40 : (int)cell.len;
   while (shown > 0 && (size_t)shown < cell.len && ((unsigned char)cell.text[shown] & 0xC0) == 0x80) shown--;
@@ -218,11 +213,13 @@ static bool make_room(Csv *csv) {
   return csv->table != NULL;
 }
 
+// At the first cell that is missing, or that is one too many.
 static int32_t fail_ragged(const Csv *csv, int64_t line, int64_t cells) {
-  char what[120];
-  snprintf(what, sizeof what, "%lld cell%s, but line %lld has %lld", (long long)cells, cells == 1 ? "" : "s",
-           (long long)csv->first_line, (long long)csv->cols);
-  return fail_line(csv, line, what);
+  bool missing = cells < csv->cols;
+  return dprt_fail(csv->ctx, DPRT_DATA, csv->ctx->site, "%s, line %lld, column %lld: %s; line %lld has %lld",
+                   csv->path, (long long)line, (long long)(missing ? cells : csv->cols) + 1,
+                   missing ? "the cell is missing" : "one cell too many", (long long)csv->first_line,
+                   (long long)csv->cols);
 }
 
 static int32_t read_row(Csv *csv) {

@@ -277,7 +277,7 @@ int dprt_program_run(dprt_ctx *ctx, int argc, char **argv, const dprt_program *p
       fflush(stdout);
       fprintf(stderr, "%s\n", dprt_error_text(ctx));
       code = DPRT_EXIT_ERROR;
-    } else if (fflush(stdout)) {
+    } else if (fflush(stdout) || ferror(stdout)) {
       fprintf(stderr, "%s: cannot write to standard output: %s\n", p->name, strerror(errno));
       code = DPRT_EXIT_ERROR;
     }

@@ -527,7 +527,7 @@ bool emit_bytes(Work *w, const void *data, size_t len) {
   }
   const char *why = NULL;
   if (file_write_atomic(w->s->arena, w->o->output, data, len, false, &why)) return true;
-  diag_add(&w->s->diags, DIAG_OUTPUT, LOC_NONE, "cannot write `%s`: %s", w->o->output, why);
+  diag_add(&w->s->diags, DIAG_OUTPUT, LOC_NONE, "%s", why);
   return false;
 }
 

@@ -30,24 +30,58 @@ static const char *runtime_library(Arena *a) {
   return NULL;
 }
 
-static bool run_compiler(Arena *a, const char *const *args, const char *log, const char **why) {
+// Runs the compiler; what it says comes back through a pipe, so that a full disk cannot swallow it.
+static bool start_compiler(const char *const *args, int out[2], pid_t *pid, int *error) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  pid_t pid;
-  int failed = posix_spawnp(&pid, args[0], &actions, NULL, (char *const *)args, environ), status;
+  posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+  posix_spawn_file_actions_adddup2(&actions, out[1], 2);
+  *error = posix_spawnp(pid, args[0], &actions, NULL, (char *const *)args, environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (failed) {
-    *why = arena_printf(a, "the C compiler `%s`, which links it, cannot be started: %s", args[0],
-                        strerror(failed));
+  return !*error;
+}
+
+static bool run_compiler(Arena *a, const char *const *args, const char **why) {
+  int out[2], status, error = 0;
+  pid_t pid;
+  if (pipe(out) != 0) {
+    *why = strerror(errno);
     return false;
   }
+  fcntl(out[0], F_SETFD, FD_CLOEXEC);
+  fcntl(out[1], F_SETFD, FD_CLOEXEC);
+  bool started = start_compiler(args, out, &pid, &error);
+  close(out[1]);
+  if (!started) {
+    close(out[0]);
+    *why = arena_printf(a, "the C compiler `%s`, which links it, cannot be started: %s", args[0],
+                        strerror(error));
+    return false;
+  }
+  StrBuf said;
+  sb_init(&said, a);
+  char piece[4096];
+  for (ssize_t n; (n = read(out[0], piece, sizeof piece)) > 0 || (n < 0 && errno == EINTR);)
+    if (n > 0) sb_addn(&said, piece, (size_t)n);
+  close(out[0]);
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
-  size_t len;
-  const char *ignored, *text = file_read(a, log, &len, &ignored);
-  *why = arena_printf(a, "`%s` could not link it:\n%s", args[0], text ? text : "");
+  while (said.len && said.data[said.len - 1] == '\n') said.data[--said.len] = 0;
+  *why = arena_printf(a, "`%s` could not link it:\n%s", args[0], said.data);
+  return false;
+}
+
+// Renaming a program over a device would replace the device.
+static bool can_be_written(Arena *a, const char *out, const char **why) {
+  struct stat st;
+  const char *slash = strrchr(out, '/');
+  const char *folder = slash ? arena_printf(a, "%.*s", (int)(slash - out + 1), out) : ".";
+  if (stat(folder, &st) != 0) {
+    *why = arena_printf(a, "`%s`: %s", folder, strerror(errno));
+    return false;
+  }
+  if (stat(out, &st) != 0 || S_ISREG(st.st_mode)) return true;
+  *why = arena_printf(a, "it is %s", S_ISDIR(st.st_mode) ? "a folder" : "not an ordinary file");
   return false;
 }
 
@@ -59,8 +93,9 @@ bool link_program(Session *s, const void *object, size_t len, const char *out, b
     *why = "the runtime library libdprt.a does not stand beside this dp";
     return false;
   }
+  if (!can_be_written(a, out, why)) return false;
   const char *tmp = arena_printf(a, "%s.tmp%ld", out, (long)getpid());
-  const char *obj = arena_printf(a, "%s.o", tmp), *log = arena_printf(a, "%s.log", tmp);
+  const char *obj = arena_printf(a, "%s.o", tmp);
   if (!file_write_atomic(a, obj, object, len, false, why)) return false;
   const char *args[16];
   int n = 0;
@@ -76,9 +111,8 @@ bool link_program(Session *s, const void *object, size_t len, const char *out, b
   args[n++] = "-lm";
   args[n++] = "-lpthread";
   args[n] = NULL;
-  bool ok = run_compiler(a, args, log, why);
+  bool ok = run_compiler(a, args, why);
   unlink(obj);
-  unlink(log);
   if (ok && rename(tmp, out) != 0) {
     *why = arena_printf(a, "%s", strerror(errno));
     ok = false;

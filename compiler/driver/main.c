@@ -37,7 +37,7 @@ int main(int argc, char **argv) {
   sb_init(&c.err, a);
   int code = dp_command(argc, argv, &c);
   flush(&c);
-  if (ferror(stdout)) {
+  if (ferror(stdout) && code == EXIT_OK) { // a program that ran has said so itself
     fprintf(stderr, "dp: cannot write the output: %s\n", strerror(errno));
     code = EXIT_FAILED;
   }

@@ -343,7 +343,8 @@ static void parse_stray(Parser *p) {
   if (k == TOK_LET || k == TOK_VAR) lose_names(p);
   bool statement = starts_statement(k) || k == TOK_IF || k == TOK_NAME || k == TOK_ELSE;
   Diag *g = statement ? fail(p, DIAG_OUTSIDE, here(p), "a statement stands outside of any function")
-                      : fail(p, DIAG_SYNTAX, here(p), "expected a declaration, found %s", found(p));
+                      : fail(p, DIAG_SYNTAX, here(p), "expected a declaration, found %s",
+                             token_describe(p->arena, cur(p)));
   if (after_block(p))
     diag_span(p->diags, g, token_loc(p, &p->toks[p->decl_end]), "the function before ends here");
   if (k == TOK_LET || k == TOK_VAR)

@@ -104,6 +104,9 @@ gives 3 "a folder for the text that does not exist" "no/such/folder" "$dp" emit 
 mkdir taken
 gives 3 "a folder in the program's place" "taken" "$dp" build hello.dp -o taken
 [ -d taken ] && [ -z "$(ls -A taken)" ] || fail "input" "dp build changed a folder"
+mkfifo pipe
+gives 3 "a pipe in the program's place" "not an ordinary file" "$dp" build hello.dp -o pipe
+[ -p pipe ] || fail "input" "dp build replaced a pipe"
 echo "fn main() { print(x) }" >wrong.dp
 gives 3 "a mistake" "E0200" "$dp" build wrong.dp -o wrong
 nothing_left "a failed build" wrong wrong.o ./*.tmp* no
@@ -113,7 +116,7 @@ grep -q precious kept || fail "input" "a failed build destroyed what was there"
 if [ -e /dev/full ]; then
   checked=$((checked + 1))
   "$dp" run hello.dp >/dev/full 2>"$work/err"
-  [ $? -eq 1 ] && grep -qi "no space" "$work/err" || fail "input" "a full disk for the program's output" "$work/err"
+  [ $? -eq 1 ] && [ "$(grep -ci "no space" "$work/err")" = 1 ] || fail "input" "a full disk for the program's output" "$work/err"
   "$dp" emit hello.dp --stage ir >/dev/full 2>"$work/err"
   [ $? -eq 1 ] && grep -qi "no space" "$work/err" || fail "input" "a full disk for what emit prints" "$work/err"
   gives 3 "a full device as output" "/dev/full" "$dp" emit hello.dp --stage ir -o /dev/full
@@ -123,7 +126,7 @@ PROGRAM
   gives 1 "a program that writes to a full disk" "tofull.dp:1:" "$dp" run tofull.dp
 fi
 if [ "$(id -u)" -eq 0 ] && mkdir tiny && mount -t tmpfs -o size=8k tmpfs tiny 2>/dev/null; then
-  gives 3 "a program for a full disk" "tiny/hello" "$dp" build hello.dp -o tiny/hello
+  gives 3 "a program for a full disk" "No space left" "$dp" build hello.dp -o tiny/hello
   [ -z "$(ls -A tiny)" ] || fail "input" "a full disk: something half-written stayed: $(ls tiny)"
   cat >big.dp <<'PROGRAM'
 fn main() { write_csv("tiny/big.csv", zeros(1000, 100)) }

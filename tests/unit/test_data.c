@@ -113,14 +113,14 @@ Test(files, csv_mistakes_are_named) {
   expect_bad_csv(ctx, "1,2\n3,\n", ", line 2, column 2: the cell is empty");
   expect_bad_csv(ctx, "1,2\n,3\n", ", line 2, column 1: the cell is empty");
   expect_bad_csv(ctx, "1,,2\n", ", line 1, column 2: the cell is empty");
-  expect_bad_csv(ctx, "1,2\n3\n", ", line 2: 1 cell, but line 1 has 2");
-  expect_bad_csv(ctx, "a,b\n\n1,2,3\n", ", line 3: 3 cells, but line 1 has 2");
-  expect_bad_csv(ctx, "1,2\n3,4,5,6\n", ", line 2: 4 cells, but line 1 has 2");
+  expect_bad_csv(ctx, "1,2\n3\n", ", line 2, column 2: the cell is missing; line 1 has 2");
+  expect_bad_csv(ctx, "a,b\n\n1,2,3\n", ", line 3, column 3: one cell too many; line 1 has 2");
+  expect_bad_csv(ctx, "1,2\n3,4,5,6\n", ", line 2, column 3: one cell too many; line 1 has 2");
   expect_bad_csv(ctx, "1.0,2.x,3\n", ", line 1, column 2: \"2.x\" is not a number");
   expect_bad_csv(ctx, "1,2\n0x10,4\n", ", line 2, column 1: \"0x10\" is not a number");
   expect_bad_csv(ctx, "1,2\n1e,4\n", ", line 2, column 1: \"1e\" is not a number");
   expect_bad_csv(ctx, "1,2\n\"3\"x,4\n", ", line 2, column 1: \"3\"x\" is not a number");
-  expect_bad_csv(ctx, "1,2\n\"3,4\n", ", line 2: 1 cell, but line 1 has 2");
+  expect_bad_csv(ctx, "1,2\n\"3,4\n", ", line 2, column 2: the cell is missing; line 1 has 2");
   expect_bad_csv(ctx, "1\n1 2\n", ", line 2, column 1: \"1 2\" is not a number");
   expect_bad_csv(ctx, "1\n-\n", ", line 2, column 1: \"-\" is not a number");
   expect_bad_csv(ctx, "x\n\"q\nq\"\n", ", line 2, column 1: \"q\nq\" is not a number");
