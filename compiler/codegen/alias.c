@@ -95,7 +95,7 @@ static void make_scopes(Fn *fn) {
 
 typedef struct Ownership {
   Fn *fn;
-  bool *borrowed; // by buffer: a parameter's that the caller keeps
+  bool *borrowed; // by buffer: a parameter's that the caller keeps, or a table's
 } Ownership;
 
 static IrWalk visit_writes(void *user, IrOp *op) {
@@ -103,12 +103,18 @@ static IrWalk visit_writes(void *user, IrOp *op) {
   bool writes = op->kind == IR_FREE || (ir_op_info[op->kind].flags & IR_U);
   int buffer = writes ? o->fn->buffer[op->args[0]] : -1;
   if (buffer >= 0 && o->borrowed[buffer])
-    cg_bug(o->fn->cg, "in `%s`, `%s` would write to an array that belongs to the caller", o->fn->ir->name,
+    cg_bug(o->fn->cg, "in `%s`, `%s` would write to an array that is not its own", o->fn->ir->name,
            ir_op_info[op->kind].text);
   return IR_WALK_CONTINUE;
 }
 
-// Nothing writes to a borrowed parameter, and each array result is a block of its own.
+static IrWalk visit_tables(void *user, IrOp *op) {
+  Ownership *o = user;
+  if (op->kind == IR_TABLE) o->borrowed[o->fn->buffer[op->result]] = true;
+  return IR_WALK_CONTINUE;
+}
+
+// Nothing writes to a table or a borrowed parameter, and each array result is a block of its own.
 static void check_ownership(Fn *fn) {
   const IrFunc *f = fn->ir;
   Ownership o = {fn, ARENA_ARRAY(fn->cg->arena, bool, fn->n_buffers + 1)};
@@ -116,6 +122,7 @@ static void check_ownership(Fn *fn) {
     int buffer = fn->buffer[f->body->args[i]];
     if (buffer >= 0 && !f->params[i].moved) o.borrowed[buffer] = true;
   }
+  ir_walk(f->body, visit_tables, &o);
   ir_walk(f->body, visit_writes, &o);
   for (int i = 0; i < f->n_results; i++) {
     IrVal v = f->body->yields[i];

@@ -205,79 +205,24 @@ static void emit_fill(Fn *fn, const IrOp *op) {
   cg_loop_end(fn, &l);
 }
 
-// ---- literals ----------------------------------------------------------------------------------------------------------
+// ---- tables ------------------------------------------------------------------------------------------------------------
 
-enum { TABLE_FROM = 64 }; // elements for which a table in the program is better than stores
-
-// The operations from r->ops[at], a fill, that only set constants at constant places of its array: how many. Operations
-// that use the array before it is complete end them.
-static int literal_length(const Fn *fn, const IrRegion *r, int at, int *sets) {
-  IrVal now = r->ops.data[at]->result;
-  int i = at + 1, last = at;
-  for (*sets = 0; i < r->ops.len; i++) {
-    const IrOp *op = r->ops.data[i];
-    if (op->kind == IR_CONST) continue;
-    if (op->kind != IR_SET || op->args[0] != now || fn->uses[now] != 1) break;
-    bool constant = true;
-    for (int k = 1; k < op->n_args; k++) constant &= ir_is_const(fn->ir, op->args[k]);
-    if (!constant) break;
-    now = op->result;
-    last = i;
-    ++*sets;
+// The elements stand in the program, once, where nothing changes them.
+static void emit_table(Fn *fn, const IrOp *op) {
+  const IrTable *t = op->attr.table;
+  LLVMTypeRef type = cg_element_type(fn, op->result);
+  LLVMValueRef made = cg_map_get(&fn->cg->texts, (uintptr_t)t, 1, 0);
+  if (made) {
+    cg_set(fn, op->result, made);
+    return;
   }
-  return last - at + 1;
-}
-
-// The place of an element among `n` of an array with the fill's sizes, or -1.
-static int64_t literal_place(const Fn *fn, const IrOp *fill, const IrOp *set, int64_t n) {
-  int64_t place = 0, size, index;
-  for (int k = 1; k < fill->n_args; k++) {
-    if (!ir_is_const_int(fn->ir, fill->args[k], &size) || !ir_is_const_int(fn->ir, set->args[k], &index))
-      return -1;
-    if (index < 0 || index >= size) return -1;
-    place = place * size + index;
-  }
-  return place < n ? place : -1;
-}
-
-static int64_t literal_count(const Fn *fn, const IrOp *fill) {
-  int64_t n = 1, size;
-  for (int k = 1; k < fill->n_args; k++)
-    if (!ir_is_const_int(fn->ir, fill->args[k], &size) || size < 0 || __builtin_mul_overflow(n, size, &n))
-      return -1;
-  return n;
-}
-
-int cg_emit_literal(Fn *fn, const IrRegion *r, int at) {
-  const IrOp *fill = r->ops.data[at];
-  int sets, length;
-  if (fill->kind != IR_FILL || cg_is_own(fn, fill->result) || !ir_is_const(fn->ir, fill->args[0])) return 0;
-  length = literal_length(fn, r, at, &sets);
-  int64_t n = literal_count(fn, fill);
-  if (sets < TABLE_FROM || n > 2 * (int64_t)sets) return 0;
-  for (int i = at + 1; i < at + length; i++)
-    if (r->ops.data[i]->kind == IR_SET && literal_place(fn, fill, r->ops.data[i], n) < 0) return 0;
-  LLVMTypeRef type = cg_element_type(fn, fill->result);
-  LLVMValueRef *table = ARENA_ARRAY(fn->cg->arena, LLVMValueRef, n), dims[IR_MAX_RANK];
-  LLVMValueRef rest = cg_v(fn, fill->args[0]);
-  if (LLVMTypeOf(rest) != type) return 0; // truth values are wider in memory
-  for (int64_t i = 0; i < n; i++) table[i] = rest;
-  for (int k = 1; k < fill->n_args; k++) dims[k - 1] = cg_v(fn, fill->args[k]);
-  cg_set(fn, fill->result, cg_alloc(fn, fill, fill->result, dims, fill->n_args - 1));
-  for (int i = at + 1; i < at + length; i++) {
-    const IrOp *op = r->ops.data[i];
-    if (op->kind == IR_CONST) {
-      cg_emit(fn, op);
-      continue;
-    }
-    table[literal_place(fn, fill, op, n)] = cg_v(fn, op->args[op->n_args - 1]);
-    *cg_val(fn, op->result) = *cg_val(fn, fill->result);
-  }
-  LLVMValueRef from = cg_constant(fn->cg, "", LLVMConstArray2(type, table, (uint64_t)n));
-  LLVMSetAlignment(from, ALIGNMENT);
-  LLVMBuildMemCpy(fn->b, cg_v(fn, fill->result), ALIGNMENT, from, ALIGNMENT,
-                  bytes_of(fn, fill->result, cg_int(fn->cg, n)));
-  return length;
+  LLVMValueRef *all = ARENA_ARRAY(fn->cg->arena, LLVMValueRef, t->n + 1);
+  for (int64_t i = 0; i < t->n; i++)
+    all[i] = t->f ? LLVMConstReal(type, t->f[i]) : LLVMConstInt(type, (unsigned long long)t->i[i], true);
+  LLVMValueRef table = cg_constant(fn->cg, "table", LLVMConstArray2(type, all, (uint64_t)t->n));
+  LLVMSetAlignment(table, ALIGNMENT);
+  cg_map_put(fn->cg, &fn->cg->texts, (uintptr_t)t, 1, 0, table);
+  cg_set(fn, op->result, table);
 }
 
 // ---- growable arrays ---------------------------------------------------------------------------------------------------
@@ -426,6 +371,7 @@ void cg_emit_array(Fn *fn, const IrOp *op) {
   if (element && cg_emit_lane_access(fn, op)) return;
   switch ((IrOpKind)op->kind) {
   case IR_FILL: emit_fill(fn, op); return;
+  case IR_TABLE: emit_table(fn, op); return;
   case IR_GET: cg_set(fn, op->result, cg_load(fn, a, flat_index(fn, a, op->args + 1))); return;
   case IR_SET:
     *cg_val(fn, op->result) = *cg_val(fn, a);

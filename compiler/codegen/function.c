@@ -315,11 +315,7 @@ void cg_region(Fn *fn, const IrRegion *r) {
         fn->uses[op->result] == 1)
       continue;
     if (fn->cg->out->debug) cg_debug_at(fn, op);
-    int done = cg_emit_literal(fn, r, i);
-    if (done)
-      i += done - 1;
-    else
-      cg_emit(fn, op);
+    cg_emit(fn, op);
     if (fn->cg->error) poison_results(fn, op);
   }
 }
@@ -327,6 +323,7 @@ void cg_region(Fn *fn, const IrRegion *r) {
 void cg_emit(Fn *fn, const IrOp *op) {
   switch ((IrOpKind)op->kind) {
   case IR_FILL:
+  case IR_TABLE:
   case IR_GET:
   case IR_SET:
   case IR_ACC:

@@ -170,8 +170,6 @@ void cg_mark_access(Fn *fn, LLVMValueRef access, IrVal array);  // a load or sto
 
 // ---- arrays.c, regions.c ------------------------------------------------------------------------------------------
 void cg_emit_array(Fn *fn, const IrOp *op);
-// An array literal of constants: a fill at r->ops[at] and what sets its elements; how many operations that was, or 0.
-int cg_emit_literal(Fn *fn, const IrRegion *r, int at);
 void cg_emit_region_op(Fn *fn, const IrOp *op);
 LLVMValueRef cg_alloc(Fn *fn, const IrOp *op, IrVal array, const LLVMValueRef *dims,
                       int rank); // where op says

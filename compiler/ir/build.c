@@ -293,6 +293,13 @@ IrVal ir_unset(IrBuilder *b, IrVal value, const IrVal *dims, int rank) {
   return v;
 }
 
+IrVal ir_table(IrBuilder *b, IrElem e, const IrTable *table, const IrVal *dims, int rank) {
+  IrType t = {(uint8_t)e, (uint8_t)rank, false};
+  IrOp *op = ir_op_explicit(b, IR_TABLE, dims, rank, &t, &dims, 1);
+  op->attr.table = table;
+  return op->result;
+}
+
 static IrVal emit_indexed(IrBuilder *b, IrOpKind k, IrVal array, const IrVal *idx, int n,
                           const IrVal *value) {
   IrVal args[2 + IR_MAX_RANK] = {array};

@@ -222,6 +222,23 @@ static bool run_fill(Frame *fr, const IrOp *op) {
   return true;
 }
 
+static bool run_table(Frame *fr, const IrOp *op) {
+  const IrTable *t = op->attr.table;
+  int64_t dims[IR_MAX_RANK];
+  for (int k = 0; k < op->n_args; k++) dims[k] = i64(fr, op, k);
+  if (!put_new(fr, op->result, dims)) return false;
+  IrQuad *a = fr->slots[op->result].a;
+  for (int64_t i = 0; i < a->len; i++) {
+    Slot value = {0};
+    if (t->f)
+      value.q = t->f[i];
+    else
+      value.i = t->i[i];
+    quad_store(a, i, value);
+  }
+  return true;
+}
+
 static __float128 matrix_at(const IrQuad *a, bool trans, int64_t i, int64_t j) {
   return a->at.q[trans ? j * a->dims[1] + i : i * a->dims[1] + j];
 }
@@ -589,6 +606,7 @@ static bool run_op(Frame *fr, PlanOp *p) {
   case IR_RNG_NORMAL:
   case IR_RNG_BELOW: return run_rng(fr, op);
   case IR_FILL: return run_fill(fr, op);
+  case IR_TABLE: return run_table(fr, op);
   case IR_GET: return run_get(fr, op);
   case IR_SET:
   case IR_ACC: return run_set(fr, p);

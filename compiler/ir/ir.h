@@ -130,6 +130,13 @@ typedef struct IrTrain {
   int n_captured; // of the data leaves, the last so many were captured by a closure: never cut into batches
 } IrTrain;
 
+// The elements of a TABLE, row by row: floats in f, ints and bools in i.
+typedef struct IrTable {
+  int64_t n;
+  const double *f; // NULL: ints
+  const int64_t *i;
+} IrTable;
+
 struct IrOp {
   uint16_t kind; // IrOpKind
   uint16_t n_regions;
@@ -144,6 +151,7 @@ struct IrOp {
     IrDeriv *deriv; // DCALL
     IrExtern *ext;  // EXTERN
     IrTrain *train; // TRAIN, MINIMIZE
+    const IrTable *table;
   } attr;
   // FILL, BUILD, COPY, MATMUL (opt/storage.c); then there is no FREE:
   bool on_stack; // constant sizes: the array lives in the function's frame
@@ -254,6 +262,8 @@ IrVal ir_op3(IrBuilder *b, IrOpKind k, IrVal x, IrVal y, IrVal z);
 IrVal ir_convert(IrBuilder *b, IrOpKind k, IrElem to, IrVal x); // ITOF, FTOI, BTOI, FCVT
 IrVal ir_fill(IrBuilder *b, IrVal value, const IrVal *dims, int rank);
 IrVal ir_unset(IrBuilder *b, IrVal value, const IrVal *dims, int rank); // the same, marked IR_UNSET
+// Of constants; the sizes are constants too, and make table->n elements.
+IrVal ir_table(IrBuilder *b, IrElem e, const IrTable *table, const IrVal *dims, int rank);
 IrVal ir_get(IrBuilder *b, IrVal array, const IrVal *idx, int n);
 IrVal ir_set(IrBuilder *b, IrVal array, const IrVal *idx, int n, IrVal value);
 IrVal ir_acc(IrBuilder *b, IrVal array, const IrVal *idx, int n, IrVal value);

@@ -227,6 +227,7 @@ static void visit_op(Find *d, const IrOp *op) {
       if (!is_same(d, op->args[k])) refuse(d);
     raise_to(d, op->result, is_same(d, op->args[0]) ? LANE_SAME : LANE_OWN, 0);
     return;
+  case IR_TABLE: raise_to(d, op->result, LANE_SAME, 0); return;
   case IR_COPY:
     if (d->out->carried_by[op->args[0]]) refuse(d);
     raise_like(d, op->result, op->args[0]);

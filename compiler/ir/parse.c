@@ -264,6 +264,40 @@ static void parse_const(Parser *p, const Statement *s) {
   }
 }
 
+typedef struct Elements {
+  VEC(double) f;
+  VEC(int64_t) i;
+} Elements;
+
+static void parse_element(Parser *p, IrElem e, Elements *out) {
+  if (e == IR_F32 || e == IR_F64) {
+    vec_push(p->arena, &out->f, expect_float(p, e));
+    return;
+  }
+  bool yes = at_word(p, "true");
+  bool word = e == IR_BOOL && (accept_word(p, "true") || expect_word(p, "false"));
+  vec_push(p->arena, &out->i, word ? yes : e == IR_INT ? expect_int(p) : 0);
+}
+
+static void parse_table(Parser *p, const Statement *s) {
+  IrElem e = expect_elem(p);
+  IrVals dims = {0};
+  Elements all = {0};
+  if (e == IR_STRING) expected(p, "bool, int, f32 or f64");
+  if (!p->failed) operands(p, s->b->region, &dims);
+  expect_punct(p, '[');
+  while (!p->failed && !at_punct(p, ']')) {
+    parse_element(p, e, &all);
+    if (!accept_punct(p, ',')) break;
+  }
+  expect_punct(p, ']');
+  if (!check_operands(p, s, &dims, 0)) return;
+  IrTable *t = ARENA_NEW(p->arena, IrTable);
+  bool floats = e == IR_F32 || e == IR_F64;
+  *t = (IrTable){floats ? all.f.len : all.i.len, floats ? all.f.data : NULL, floats ? NULL : all.i.data};
+  ir_table(s->b, e, t, dims.data, dims.len);
+}
+
 static void parse_convert(Parser *p, const Statement *s) {
   IrTok at = p->tok;
   IrElem to = expect_elem(p);
@@ -522,6 +556,7 @@ static void parse_build(Parser *p, const Statement *s) {
 static void parse_operation(Parser *p, const Statement *s) {
   switch (s->kind) {
   case IR_CONST: parse_const(p, s); break;
+  case IR_TABLE: parse_table(p, s); break;
   case IR_STR: parse_str(p, s); break;
   case IR_ITOF:
   case IR_FTOI:

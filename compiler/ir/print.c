@@ -152,17 +152,33 @@ static void add_carried(const Printer *p, const IrRegion *r, int first, const Ir
   sb_addc(p->out, ')');
 }
 
+static void add_number(const Printer *p, IrElem e, int64_t i, double f) {
+  if (e == IR_BOOL)
+    sb_add(p->out, i ? "true" : "false");
+  else if (e == IR_INT)
+    sb_addf(p->out, "%lld", (long long)i);
+  else if (e == IR_F32)
+    sb_add_f32(p->out, (float)f);
+  else
+    sb_add_f64(p->out, f);
+}
+
 static void add_const(const Printer *p, const IrOp *op) {
   IrElem e = (IrElem)ir_type(p->func, op->result).elem;
   sb_addf(p->out, " %s ", ir_elem_text(e));
-  if (e == IR_BOOL)
-    sb_add(p->out, op->attr.i ? "true" : "false");
-  else if (e == IR_INT)
-    sb_addf(p->out, "%lld", (long long)op->attr.i);
-  else if (e == IR_F32)
-    sb_add_f32(p->out, (float)op->attr.f);
-  else
-    sb_add_f64(p->out, op->attr.f);
+  add_number(p, e, op->attr.i, op->attr.f);
+}
+
+static void add_table(const Printer *p, const IrOp *op) {
+  const IrTable *t = op->attr.table;
+  IrElem e = (IrElem)ir_type(p->func, op->result).elem;
+  sb_addf(p->out, " %s ", ir_elem_text(e));
+  add_vals(p, op->args, op->n_args);
+  for (int64_t i = 0; t && i < t->n; i++) {
+    sb_add(p->out, i ? ", " : " [");
+    add_number(p, e, t->i ? t->i[i] : 0, t->f ? t->f[i] : 0);
+  }
+  sb_add(p->out, t && t->n ? "]" : " []");
 }
 
 static void add_dcall(const Printer *p, const IrOp *op) {
@@ -251,6 +267,7 @@ static void add_operands(const Printer *p, const IrOp *op) {
     add_plain(p, op);
     break;
   case IR_EMPTY: sb_addf(out, " %s", ir_elem_text(ir_type(p->func, op->result).elem)); break;
+  case IR_TABLE: add_table(p, op); break;
   case IR_FILL:
     if (op->attr.i & IR_UNSET) sb_add(out, " unset");
     add_plain(p, op);

@@ -202,6 +202,7 @@ static const char *type_EXPLICIT(IrInfer *q) {
     for (int i = 1; i < q->n; i++) q->dims[i - 1] = q->args[i];
     if (arg_type(q, 0).rank) return "the value must be a scalar";
     return all_scalars(q, 1, q->n, IR_INT) ? NULL : "the sizes must be ints";
+  case IR_TABLE:
   case IR_BUILD:
     if (q->n < 1 || q->n > IR_MAX_RANK) return "there must be one to eight sizes";
     return all_scalars(q, 0, q->n, IR_INT) ? NULL : "the sizes must be ints";

@@ -202,6 +202,23 @@ static bool check_convert(Verifier *v, bool to_float) {
   return v->op->kind == IR_FCVT && ir_type_eq(is, to) ? fail(v, "the conversion changes nothing") : true;
 }
 
+static bool check_table(Verifier *v) {
+  const IrOp *op = v->op;
+  const IrTable *table = op->attr.table;
+  IrType t = ir_type(v->func, op->result);
+  if (!table || t.rank != op->n_args || t.grow || (ir_is_float(t) ? !table->f : !table->i))
+    return fail(v, "the elements are missing, or of another type");
+  int64_t n = 1, size;
+  for (int k = 0; k < op->n_args; k++) {
+    if (!ir_is_const_int(v->func, op->args[k], &size) || size < 0 || __builtin_mul_overflow(n, size, &n))
+      return fail(v, "the sizes of a table must be constants");
+    if (!same_size(v->func, ir_dims(v->func, op->result)[k], op->args[k]))
+      return fail(v, "size %d of the result is another one", k);
+  }
+  return n == table->n ? true
+                       : fail(v, "there are %lld elements, not %lld", (long long)table->n, (long long)n);
+}
+
 static bool check_attr(Verifier *v) {
   const IrOp *op = v->op;
   IrType t = op->n_results ? ir_type(v->func, op->result) : IR_SCALAR(IR_BOOL);
@@ -212,6 +229,7 @@ static bool check_attr(Verifier *v) {
     return op->attr.sym ? true : fail(v, "the text is missing");
   case IR_FORMAT: return op->attr.sym ? true : fail(v, "the template is missing");
   case IR_EMPTY: return t.grow ? true : fail(v, "the result must be growable");
+  case IR_TABLE: return check_table(v);
   case IR_FILL: return (op->attr.i & ~(int64_t)IR_UNSET) == 0 ? true : fail(v, "unknown flags");
   case IR_MATMUL:
   case IR_MATACC:

@@ -284,6 +284,17 @@ Value *zeros_for(Gen *g, const Type *t) {
 
 // ---- conversions -----------------------------------------------------------------------------------------------------------
 
+static void push_element(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
+  IrVal array = *(IrVal *)user;
+  carried[0] = ir_op2(&g->b, IR_PUSH, carried[0], ir_get(&g->b, array, idx, ir_type(g->f, array).rank));
+}
+
+IrVal grown_from(Gen *g, IrVal array) {
+  IrVal xs = ir_empty(&g->b, (IrElem)ir_type(g->f, array).elem);
+  nest(g, ir_dims(g->f, array), ir_type(g->f, array).rank, &xs, 1, push_element, &array);
+  return xs;
+}
+
 static void push_one(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
   const Lazy *z = user;
   carried[0] = ir_op2(&g->b, IR_PUSH, carried[0], lazy_at(g, z, idx));

@@ -29,14 +29,15 @@ static double f32_of_text(const char *text, double value) { // rounded once, fro
   return n && *end == '\0' ? (double)v : (double)(float)value;
 }
 
+static double number_value(const Expr *e, IrElem elem) {
+  if (e->kind == EXPR_INT) return elem == IR_F32 ? (double)(float)e->int_value : (double)e->int_value;
+  return elem == IR_F32 ? f32_of_text(e->flt.text, e->flt.value) : e->flt.value;
+}
+
 static Value *lower_number(Gen *g, const Expr *e) {
   IrElem elem = elem_of(e->type, g->real);
-  bool is_float = elem == IR_F32 || elem == IR_F64;
-  if (e->kind == EXPR_INT)
-    return value_leaf(g, is_float ? ir_const_float(&g->b, elem, (double)e->int_value)
-                                  : ir_const_int(&g->b, e->int_value));
-  double v = elem == IR_F32 ? f32_of_text(e->flt.text, e->flt.value) : e->flt.value;
-  return value_leaf(g, ir_const_float(&g->b, elem, v));
+  if (e->kind == EXPR_INT && elem == IR_INT) return value_leaf(g, ir_const_int(&g->b, e->int_value));
+  return value_leaf(g, ir_const_float(&g->b, elem, number_value(e, elem)));
 }
 
 static Value *lower_name(Gen *g, Expr *e) {
@@ -92,6 +93,8 @@ static Value *lower_struct(Gen *g, Expr *e) {
   return value_parts(g, parts, d->fields.len);
 }
 
+enum { TABLE_FROM = 64 }; // constants from which on a literal is a table of the program instead of operations
+
 typedef struct Literal { // an array literal being filled
   Gen *g;
   IrVals arrays; // per leaf of an element; 0 before the first element is there
@@ -99,9 +102,47 @@ typedef struct Literal { // an array literal being filled
   IrElem *elems;
 } Literal;
 
-static void literal_open(Literal *t, const ValueVec *leaves) {
+static Value *table_value(Gen *g, IrElem elem, const IrTable *t, const int64_t *sizes, int rank) {
+  IrVal dims[IR_MAX_RANK];
+  IrTable *table = ARENA_NEW(g->f->arena, IrTable);
+  *table = *t;
+  for (int k = 0; k < rank; k++) dims[k] = ir_const_int(&g->b, sizes[k]);
+  return value_leaf(g, ir_table(&g->b, elem, table, dims, rank));
+}
+
+static bool constant_of(const Gen *g, const Value *v, double *f, int64_t *i) {
+  const IrOp *op = v->kind == VALUE_LEAF && v->val ? ir_val(g->f, v->val)->def : NULL;
+  bool negative = op && op->kind == IR_NEG;
+  if (negative) op = ir_val(g->f, op->args[0])->def;
+  if (!op || op->kind != IR_CONST) return false;
+  if (i)
+    *i = negative ? (int64_t)(0 - (uint64_t)op->attr.i) : op->attr.i;
+  else
+    *f = negative ? -op->attr.f : op->attr.f;
+  return true;
+}
+
+// Part k of all elements, if they are scalar constants and many; else NULL.
+static Value *column_table(Gen *g, const ValueVec *rows, int n, int k) {
+  IrType type = leaf_type(g, rows[0].data[k]);
+  if (n < TABLE_FROM || type.rank || type.grow || type.elem == IR_STRING) return NULL;
+  bool floats = ir_is_float(type);
+  double *f = floats ? ARENA_ARRAY(g->f->arena, double, n) : NULL;
+  int64_t *i = floats ? NULL : ARENA_ARRAY(g->f->arena, int64_t, n), size = n;
+  for (int r = 0; r < n; r++)
+    if (!constant_of(g, rows[r].data[k], floats ? &f[r] : NULL, floats ? NULL : &i[r])) return NULL;
+  return table_value(g, (IrElem)type.elem, &(IrTable){n, f, i}, &size, 1);
+}
+
+static void literal_open(Literal *t, const ValueVec *rows, int n) {
   Gen *g = t->g;
+  const ValueVec *leaves = rows;
   for (int k = 0; k < leaves->len; k++) {
+    const Value *table = column_table(g, rows, n, k);
+    if (table) {
+      vec_push(g->arena, &t->arrays, table->val);
+      continue;
+    }
     IrVal dims[IR_MAX_RANK] = {t->n};
     IrType lt = leaf_type(g, leaves->data[k]);
     const IrVal *inner = leaf_dims(g, leaves->data[k]);
@@ -114,6 +155,7 @@ static void literal_put(Literal *t, int i, const ValueVec *leaves, Name what) {
   Gen *g = t->g;
   IrVal at = ir_const_int(&g->b, i);
   for (int k = 0; k < leaves->len && k < t->arrays.len; k++) {
+    if (ir_val(g->f, t->arrays.data[k])->def->kind == IR_TABLE) continue;
     const IrVal *inner = leaf_dims(g, leaves->data[k]), *dims = ir_dims(g->f, t->arrays.data[k]);
     for (int j = 0; i > 0 && j < leaf_type(g, leaves->data[k]).rank; j++)
       check_same(g, inner[j], dims[1 + j], what);
@@ -136,8 +178,56 @@ static Value *rebuild_leaves(Gen *g, const Type *t, const IrVals *vals) {
   return value_from(g, t, vals->data, &at);
 }
 
+// Of a literal of numbers and nothing else: how many, with the sizes from `axis` on; 0 if it is another.
+static int64_t count_numbers(const Expr *e, int rank, int axis, int64_t *sizes) {
+  if (axis == rank) {
+    if (e->kind == EXPR_UNARY && e->unary.op == UNARY_NEG) e = e->unary.arg;
+    return e->kind == EXPR_INT || e->kind == EXPR_FLOAT;
+  }
+  int n = e->kind == EXPR_ARRAY ? e->array.elems.len : 0;
+  int64_t inner = n ? count_numbers(e->array.elems.data[0], rank, axis + 1, sizes) : 0;
+  for (int i = 1; i < n && inner; i++)
+    if (count_numbers(e->array.elems.data[i], rank, axis + 1, sizes) != inner) return 0;
+  if (axis && sizes[axis] && sizes[axis] != n) return 0;
+  sizes[axis] = n;
+  return n * inner;
+}
+
+static void put_numbers(const Expr *e, IrElem elem, double *f, int64_t *i, int64_t *at) {
+  if (e->kind == EXPR_ARRAY) {
+    for (int k = 0; k < e->array.elems.len; k++) put_numbers(e->array.elems.data[k], elem, f, i, at);
+    return;
+  }
+  bool negative = e->kind == EXPR_UNARY;
+  if (negative) e = e->unary.arg;
+  if (i) {
+    i[(*at)++] = negative ? (int64_t)(0 - (uint64_t)e->int_value) : e->int_value;
+    return;
+  }
+  double v = number_value(e, elem);
+  f[(*at)++] = negative ? -v : v;
+}
+
+// NULL: the literal is short, or holds more than numbers.
+static Value *lower_table(Gen *g, const Expr *e) {
+  bool grows = e->type->kind == TYPE_GROW;
+  int rank = grows ? 1 : e->type->rank;
+  int64_t sizes[IR_MAX_RANK] = {0}, at = 0, n = 0;
+  if (type_is_numeric(e->type->elem)) n = count_numbers(e, rank, 0, sizes);
+  if (n < TABLE_FROM) return NULL;
+  IrElem elem = elem_of(e->type->elem, g->real);
+  Arena *a = g->f->arena;
+  double *f = elem == IR_INT ? NULL : ARENA_ARRAY(a, double, n);
+  int64_t *i = elem == IR_INT ? ARENA_ARRAY(a, int64_t, n) : NULL;
+  put_numbers(e, elem, f, i, &at);
+  Value *v = table_value(g, elem, &(IrTable){n, f, i}, sizes, rank);
+  return grows ? value_leaf(g, grown_from(g, v->val)) : v;
+}
+
 static Value *lower_array(Gen *g, Expr *e) {
   int n = e->array.elems.len;
+  Value *table = lower_table(g, e);
+  if (table) return table;
   if (e->type->kind == TYPE_GROW || n == 0) {
     IrVals vals = {0};
     LeafVec leaves = {0};
@@ -157,14 +247,11 @@ static Value *lower_array(Gen *g, Expr *e) {
   }
   Literal t = {.g = g, .n = ir_const_int(&g->b, n)};
   const Type *elem = element_type(g, e->type);
-  Value **values = ARENA_ARRAY(g->arena, Value *, n); // all before the array, as they may be long
-  for (int i = 0; i < n; i++) values[i] = lower_as(g, e->array.elems.data[i], elem, NULL);
-  for (int i = 0; i < n; i++) {
-    ValueVec parts = {0};
-    value_leaves(values[i], &parts, g->arena);
-    if (i == 0) literal_open(&t, &parts);
-    literal_put(&t, i, &parts, expr_text(g, e->array.elems.data[i]));
-  }
+  ValueVec *rows = ARENA_ARRAY(g->arena, ValueVec, n); // all before the array, as they may be long
+  for (int i = 0; i < n; i++)
+    value_leaves(lower_as(g, e->array.elems.data[i], elem, NULL), &rows[i], g->arena);
+  literal_open(&t, rows, n);
+  for (int i = 0; i < n; i++) literal_put(&t, i, &rows[i], expr_text(g, e->array.elems.data[i]));
   return rebuild_leaves(g, e->type, &t.arrays);
 }
 

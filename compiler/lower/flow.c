@@ -84,18 +84,11 @@ static void slot_open(Gen *g) {
   env_set(g, g->slot.symbol, value_parts(g, parts, n));
 }
 
-static void push_element(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
-  IrVal array = *(IrVal *)user;
-  carried[0] = ir_op2(&g->b, IR_PUSH, carried[0], ir_get(&g->b, array, idx, ir_type(g->f, array).rank));
-}
-
 static Value *pack(Gen *g, IrVal array) {
   int rank = ir_type(g->f, array).rank;
   const IrVal *dims = ir_dims(g->f, array);
   Value *parts[IR_MAX_RANK + 1];
-  IrVal grown = ir_empty(&g->b, (IrElem)ir_type(g->f, array).elem);
-  nest(g, dims, rank, &grown, 1, push_element, &array);
-  parts[0] = value_leaf(g, grown);
+  parts[0] = value_leaf(g, grown_from(g, array));
   for (int i = 0; i < rank; i++) parts[1 + i] = value_leaf(g, dims[i]);
   return value_parts(g, parts, 1 + rank);
 }

@@ -148,6 +148,7 @@ IrVal force_leaf(Gen *g, Value *leaf, const IrVal *dims);       // dims: as the 
 IrVal zero_of(Gen *g, IrElem e);
 Value *zeros_for(Gen *g, const Type *t); // NULL: its sizes are not known here
 Value *zeros_like_value(Gen *g, const Value *v);
+IrVal grown_from(Gen *g, IrVal array); // a growable array of its elements, row by row
 Value *coerce_elems(Gen *g, Value *v, const Type *to);
 Value *coerce(Gen *g, Value *v, const Type *from, const Type *to,
               Name what); // elements converted, sizes checked

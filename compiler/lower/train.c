@@ -317,11 +317,6 @@ static void report_shape(Gen *g, CallShape *s, const Report *r) {
   shape_add(g, s, (IrType){(uint8_t)r->elem, (uint8_t)r->rank, false}, r->rank ? dims : NULL);
 }
 
-static void push_cell(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
-  IrVal from = *(IrVal *)user;
-  carried[0] = ir_op2(&g->b, IR_PUSH, carried[0], ir_get(&g->b, from, idx, ir_type(g->f, from).rank));
-}
-
 // The report struct by the names of its fields.
 static Value *report_value(Gen *g, const Type *t, IrOp *op, int from, const Report *list, int n) {
   Value **parts = ARENA_ARRAY(g->arena, Value *, t->decl->fields.len);
@@ -332,11 +327,7 @@ static Value *report_value(Gen *g, const Type *t, IrOp *op, int from, const Repo
       at += list[i].rank;
       IrVal v = ir_result(op, at++);
       if (strcmp(list[i].name, t->decl->fields.data[f].name) != 0) continue;
-      if (list[i].rank && type_part(g->arena, t, f)->kind == TYPE_GROW) {
-        IrVal xs = ir_empty(&g->b, list[i].elem);
-        nest(g, ir_dims(g->f, v), list[i].rank, &xs, 1, push_cell, &v);
-        v = xs;
-      }
+      if (list[i].rank && type_part(g->arena, t, f)->kind == TYPE_GROW) v = grown_from(g, v);
       parts[f] = value_leaf(g, v);
     }
   }

@@ -35,6 +35,7 @@ static bool attr_counts(IrOpKind k) { // checks with other texts are still the s
   switch (k) {
   case IR_CONST:
   case IR_STR:
+  case IR_TABLE:
   case IR_FORMAT:
   case IR_MATMUL:
   case IR_MATACC: return true;

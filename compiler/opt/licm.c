@@ -1,4 +1,4 @@
-// Loop-invariant code. In: ordinary IR; out: the same with scalars that do not change in a loop computed before it, as far
+// Loop-invariant code. In: ordinary IR; out: the same with scalars and tables that do not change in a loop before it, as far
 // out as their operands allow. Only pure and total operations move, as the loop may not run at all; nothing leaves a
 // branch, which may be there to keep it from being computed.
 #include "opt/scalar.h"
@@ -23,7 +23,7 @@ static bool is_loop(const IrOp *op) {
 
 static bool movable(const IrFunc *f, const IrOp *op) {
   return (ir_op_info[op->kind].flags & IR_P) && op->n_regions == 0 && op->n_results == 1 &&
-         !ir_is_array(ir_type(f, op->result));
+         (op->kind == IR_TABLE || !ir_is_array(ir_type(f, op->result)));
 }
 
 static bool all_outside(const Licm *l, const IrOp *op, const IrRegion *r) {

@@ -4,7 +4,7 @@
 //
 // Each array value has one owner: the region it was made in. A loop's body owns its carried arrays; a branch may take
 // over an array of the region around it that dies there. Parameters are borrowed unless they are `inout`; so is everything
-// from outside a loop, since the next iteration needs it again.
+// from outside a loop, since the next iteration needs it again. A table is nobody's.
 #include "opt/opt.h"
 
 typedef struct Memory {
@@ -145,7 +145,7 @@ static void rebuild_op(Scope *s, IrBuilder *b, const IrOp *op, int index) {
   for (int k = 0; k < op->n_regions; k++) rebuild_region(m, &in[k], op->regions[k], &given);
   ir_close_like(b, &m->map, op, now);
   for (int k = 0; k < op->n_results; k++)
-    if (is_array_value(m, ir_result(op, k))) own(s, ir_result(op, k));
+    if (is_array_value(m, ir_result(op, k)) && op->kind != IR_TABLE) own(s, ir_result(op, k));
 }
 
 // The condition of a while loop only looks at the carried arrays; the body owns them.

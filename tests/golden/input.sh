@@ -56,8 +56,8 @@ gives 0 "20,000 functions" "14.0" "$dp" run many.dp
 { echo 'fn f0(x: f64) -> f64 = x'; for ((i = 1; i < 1000; i++)); do echo "fn f$i(x: f64) -> f64 = f$((i - 1))(x) + 1.0"; done
   echo 'fn main() { print(f999(1.0)) }'; } >chain.dp
 gives 0 "a chain of 1,000 calls" "1000.0" "$dp" run chain.dp
-{ echo -n 'fn main() { let a = [0.5'; for ((i = 1; i < 20000; i++)); do echo -n ", $i.5"; done; echo ']; print(sum(a)) }'; } >table.dp
-gives 0 "an array of 20,000 numbers on one line" "200000000.0" "$dp" run table.dp
+{ echo -n 'fn main() { let a = [0.5'; for ((i = 1; i < 100000; i++)); do echo -n ", $i.5"; done; echo ']; print(sum(a)) }'; } >table.dp
+gives 0 "an array of 100,000 numbers on one line" "5000000000.0" "$dp" run table.dp
 { echo -n 'fn main() { '; for ((i = 0; i < 20000; i++)); do echo -n "let a$i = $i; "; done; echo 'print(a77) }'; } >names.dp
 gives 0 "20,000 names on one line" "77" "$dp" run names.dp
 head -c 20000000 /dev/zero | tr '\0' 'x' >word.dp

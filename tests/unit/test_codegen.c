@@ -595,7 +595,7 @@ static void refused(const char *text, const char *part) {
 Test(errors, what_the_memory_pass_would_not_leave) {
   refused("dp-ir 1\nfn @f(%n: int, %x: f64[%n], %v: f64) -> f64 sizes 1 export {\n  %0 = const int 0\n"
           "  %y = set %x, %0, %v\n  %e = get %y, %0\n  return %e\n}\n",
-          "`set` would write to an array that belongs to the caller");
+          "`set` would write to an array that is not its own");
   refused("dp-ir 1\nfn @f(%n: int, %x: f64[%n]) -> f64[_] sizes 1 export {\n  return %x\n}\n",
           "result 0 of `f` is an array that belongs to another");
 }
