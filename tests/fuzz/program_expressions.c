@@ -78,7 +78,7 @@ void index_in_range(Gen *g) {
 }
 
 static void constant(Gen *g) {
-  static const char *const values[] = {"0.5", "1.0", "1.25", "0.3", "2.0", "0.75"};
+  static const char *const values[] = {"0.5", "1.0", "1.25", "0.375", "2.0", "0.75"};
   put(g, "%s", values[choose(g, 6)]);
 }
 
@@ -88,7 +88,30 @@ static void record(Gen *g, const Var *r) {
   put(g, choose(g, 2) ? "].b" : "].c");
 }
 
+static void single_leaf(Gen *g) {
+  const Var *s = pick(g, VAR_SINGLE, false), *a = pick(g, VAR_SINGLES, false);
+  if (a && (!s || choose(g, 2))) {
+    put(g, "%s[", a->name);
+    index_in_range(g);
+    put(g, "]");
+  } else {
+    put(g, "%s", s ? s->name : "f32(x)");
+  }
+}
+
+static bool has_singles(const Gen *g) {
+  for (int i = 0; i < g->n_vars; i++)
+    if (g->vars[i].kind == VAR_SINGLE || g->vars[i].kind == VAR_SINGLES) return true;
+  return false;
+}
+
 static void scalar_leaf(Gen *g) {
+  if (has_singles(g) && choose(g, 4) == 3) {
+    put(g, "f64(");
+    single_leaf(g);
+    put(g, ")");
+    return;
+  }
   const Var *records = pick(g, VAR_RECORDS, false);
   switch (choose(g, records ? 7 : 6)) {
   case 1: constant(g); break;
@@ -288,6 +311,33 @@ void scalar(Gen *g, int depth) {
     break;
   case 28: derivative(g, depth); break;
   default: scalar_leaf(g); break;
+  }
+}
+
+void single(Gen *g, int depth) {
+  static const char *const open[] = {"sin(", "tanh(", "(0.5 * ", "exp(-abs("}, *const close[] = {")", ")",
+                                                                                                 ")", "))"};
+  int how = depth > 0 ? choose(g, 4) : 0, which;
+  switch (how) {
+  case 1:
+    put(g, "f32(");
+    scalar(g, depth - 1);
+    put(g, ")");
+    break;
+  case 2:
+    put(g, "(");
+    single(g, depth - 1);
+    put(g, choose(g, 2) ? " * " : " - ");
+    single(g, depth - 1);
+    put(g, ")");
+    break;
+  case 3:
+    which = choose(g, 4);
+    put(g, "%s", open[which]);
+    single(g, depth - 1);
+    put(g, "%s", close[which]);
+    break;
+  default: single_leaf(g); break;
   }
 }
 

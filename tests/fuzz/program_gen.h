@@ -9,7 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum VarKind { VAR_SCALAR, VAR_ARRAY, VAR_MATRIX, VAR_STRUCT, VAR_RECORDS, VAR_INDEX } VarKind;
+typedef enum VarKind {
+  VAR_SCALAR,
+  VAR_ARRAY,
+  VAR_MATRIX,
+  VAR_STRUCT,
+  VAR_RECORDS,
+  VAR_INDEX,
+  VAR_SINGLE,
+  VAR_SINGLES
+} VarKind;
 
 enum { MAX_VARS = 96, NAME_BYTES = 32, MAX_DEPTH = 3, MAX_STATEMENTS = 24, MAX_FUNCTIONS = 3 };
 
@@ -54,7 +63,8 @@ void fresh(Gen *g, char out[NAME_BYTES], char letter);
 const Var *pick(Gen *g, VarKind kind, bool changes); // NULL: there is none
 void index_in_range(Gen *g);
 void scalar(Gen *g, int depth);
-void array(Gen *g, int depth); // a vector of n elements
+void array(Gen *g, int depth);  // a vector of n elements
+void single(Gen *g, int depth); // an f32
 void condition(Gen *g, int depth);
 // A call of one of the program's functions that give a float; false: there is none.
 bool call_function(Gen *g, int depth);

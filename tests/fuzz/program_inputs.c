@@ -3,30 +3,30 @@
 
 #include "program_text.h"
 
-#include <string.h>
-
-const FloatLeaf float_leaves[N_LEAVES] = {
-    {"x", 0, 1, 0},
-    {"y", 0, 1, 1},
-    {"v", 1, N, 2},
-    {"u", 1, N, 2 + N},
-    {"m", 2, N *N, 2 + 2 * N},
-    {"p.a", 0, 1, 2 + 2 * N + N *N},
-    {"p.w", 1, 3, 3 + 2 * N + N *N},
-};
+static void lay_out(Inputs *in, int n) {
+  const FloatLeaf leaves[N_LEAVES] = {{"x", 0, 1, 0},     {"y", 0, 1, 0},   {"v", 1, n, 0},  {"u", 1, n, 0},
+                                      {"m", 2, n * n, 0}, {"p.a", 0, 1, 0}, {"p.w", 1, 3, 0}};
+  in->n = n;
+  in->n_floats = 0;
+  for (int l = 0; l < N_LEAVES; l++) {
+    in->leaves[l] = leaves[l];
+    in->leaves[l].at = in->n_floats;
+    in->n_floats += leaves[l].count;
+  }
+}
 
 void make_inputs(Inputs *in, uint64_t seed) {
-  uint8_t bytes[4 * N_FLOATS];
+  static const int sizes[16] = {4, 3, 5, 4, 3, 6, 4, 8, 3, 7, 4, 5, 9, 3, MAX_N, 4};
+  static const int depths[8] = {2, 1, 2, 3, 2, 0, 2, 2};
+  uint8_t bytes[4 * MAX_FLOATS];
   program_bytes(seed, bytes, sizeof bytes);
-  double flat[N_FLOATS];
-  for (int i = 0; i < N_FLOATS; i++) {
+  lay_out(in, sizes[bytes[2] % 16]);
+  for (int i = 0; i < in->n_floats; i++) {
     unsigned r = (unsigned)bytes[4 * i] << 16 | (unsigned)bytes[4 * i + 1] << 8 | bytes[4 * i + 2];
-    flat[i] = (0.2 + (double)r * 0x1p-24) * (bytes[4 * i + 3] & 1 ? -1.0 : 1.0);
+    in->row[i] = (0.2 + (double)r * 0x1p-24) * (bytes[4 * i + 3] & 1 ? -1.0 : 1.0);
   }
-  memcpy(&in->x, flat, sizeof flat);
-  static const int64_t idx[N] = {2, 0, 3, 0};
-  memcpy(in->idx, idx, sizeof idx);
-  in->k = 2;
+  for (int i = 0; i < in->n; i++) in->idx[i] = (2 + 3 * i) % (in->n - 1) + (i == 2); // some twice
+  in->k = depths[bytes[6] % 8];
 }
 
 double unit_number(uint64_t stream, uint64_t i) {

@@ -20,7 +20,7 @@ typedef enum Root { ROOT_F, ROOT_VJP, ROOT_JVP, ROOT_JVP_GRAD, ROOT_VJP_GRAD, N_
 static const char *const root_text[N_ROOTS] = {"f", "vjp(f)", "jvp(f)", "jvp(grad(f))", "vjp(grad(f))"};
 
 typedef struct Quads { // the float leaves of f's parameters, in their order
-  __float128 at[N_FLOATS];
+  __float128 at[MAX_FLOATS];
 } Quads;
 
 typedef struct Judge {
@@ -91,27 +91,27 @@ static bool prepare(void *user) {
 // ---- running -----------------------------------------------------------------------------------------------------------------
 
 static IrCell leaf_cell(Judge *j, int leaf, const Quads *row) {
-  static const int64_t sizes[] = {N, N}, three[] = {3};
-  static const double zeros[N_FLOATS];
-  const FloatLeaf *l = &float_leaves[leaf];
+  const int64_t sizes[] = {j->in.n, j->in.n}, three[] = {3};
+  static const double zeros[MAX_FLOATS];
+  const FloatLeaf *l = &j->in.leaves[leaf];
   if (l->rank == 0) {
     IrCell c = ir_cell_f64(0);
     c.v.q = row->at[l->at];
     return c;
   }
-  IrCell c = ir_cell_array(j->s->arena, IR_F64, l->rank, l->count == 3 ? three : sizes, zeros);
+  IrCell c = ir_cell_array(j->s->arena, IR_F64, l->rank, leaf == LEAF_W ? three : sizes, zeros);
   memcpy(c.data->at.q, row->at + l->at, sizeof *row->at * (size_t)l->count);
   return c;
 }
 
 static IrCell own_cell(Judge *j, const IrFunc *f, int k, const Quads *flat) {
   const char *path = f->params[k].path ? f->params[k].path : "n";
-  int64_t sizes[] = {N};
-  if (k < f->n_sizes) return ir_cell_int(strcmp(path, "n") ? 3 : N);
+  int64_t sizes[] = {j->in.n};
+  if (k < f->n_sizes) return ir_cell_int(strcmp(path, "n") ? 3 : j->in.n);
   if (!strcmp(path, "idx")) return ir_cell_ints(j->s->arena, 1, sizes, j->in.idx);
   if (!strcmp(path, "k")) return ir_cell_int(j->in.k);
   for (int leaf = 0; leaf < N_LEAVES; leaf++)
-    if (!strcmp(path, float_leaves[leaf].path)) return leaf_cell(j, leaf, flat);
+    if (!strcmp(path, j->in.leaves[leaf].path)) return leaf_cell(j, leaf, flat);
   complain(j, "the parameter `%s` is unknown", path);
   return ir_cell_int(0);
 }
@@ -137,21 +137,21 @@ static bool run(Judge *j, Root root, const Quads *flat, const Quads *more, bool 
   return complain(j, "%s fails: %s", root_text[root], in.error);
 }
 
-static void flatten(const IrCell *cells, Quads *out) {
+static void flatten(const Judge *j, const IrCell *cells, Quads *out) {
   int at = 0;
   for (int leaf = 0; leaf < N_LEAVES; leaf++)
-    for (int i = 0; i < float_leaves[leaf].count; i++)
-      out->at[at++] = float_leaves[leaf].rank ? ir_cell_at(&cells[leaf], i) : cells[leaf].v.q;
+    for (int i = 0; i < j->in.leaves[leaf].count; i++)
+      out->at[at++] = j->in.leaves[leaf].rank ? ir_cell_at(&cells[leaf], i) : cells[leaf].v.q;
 }
 
 // ---- comparing -----------------------------------------------------------------------------------------------------------------
 
 static __float128 magnitude(__float128 x) { return x < 0 ? -x : x; }
 
-static __float128 product(const Quads *a, const Quads *b, __float128 *size) {
+static __float128 product(const Judge *j, const Quads *a, const Quads *b, __float128 *size) {
   __float128 sum = 0;
   *size = 1e-9; // rounding where everything cancels
-  for (int i = 0; i < N_FLOATS; i++) {
+  for (int i = 0; i < j->in.n_floats; i++) {
     sum += a->at[i] * b->at[i];
     *size += magnitude(a->at[i] * b->at[i]);
   }
@@ -162,15 +162,15 @@ static bool close_to(__float128 a, __float128 b, __float128 size, double toleran
   return magnitude(a - b) <= tolerance * size;
 }
 
-static bool all_finite(const Quads *q) {
-  for (int i = 0; i < N_FLOATS; i++)
+static bool all_finite(const Judge *j, const Quads *q) {
+  for (int i = 0; i < j->in.n_floats; i++)
     if (!(magnitude(q->at[i]) < LARGE)) return false;
   return true;
 }
 
 static Quads moved(const Judge *j, double h) {
-  Quads out;
-  for (int i = 0; i < N_FLOATS; i++) out.at[i] = j->x.at[i] + (__float128)h * j->direction.at[i];
+  Quads out = {0};
+  for (int i = 0; i < j->in.n_floats; i++) out.at[i] = j->x.at[i] + (__float128)h * j->direction.at[i];
   return out;
 }
 
@@ -191,7 +191,7 @@ static bool at_kink(Judge *j, __float128 size) {
 
 static bool first_order(Judge *j, const Quads *g, __float128 value, bool *kink) {
   IrCell out[MAX_RESULTS];
-  __float128 size, expected = product(g, &j->direction, &size), slope;
+  __float128 size, expected = product(j, g, &j->direction, &size), slope;
   if (!run(j, ROOT_JVP, &j->x, &j->direction, false, out)) return false;
   if (!close_to(out[0].v.q, value, magnitude(value) + 1, 1e-25))
     return complain(j, "forward mode gives the value %.17g, not %.17g", (double)out[0].v.q, (double)value);
@@ -216,10 +216,10 @@ static bool gradient_differences(Judge *j, const Quads *hd) {
   __float128 size = 1e-6;
   if (!run(j, ROOT_VJP, &from, NULL, false, below) || !run(j, ROOT_VJP, &to, NULL, false, above))
     return false;
-  flatten(below + 1, &g0);
-  flatten(above + 1, &g1);
-  for (int i = 0; i < N_FLOATS; i++) size += magnitude(hd->at[i]) + magnitude(g1.at[i]);
-  for (int i = 0; i < N_FLOATS; i++) {
+  flatten(j, below + 1, &g0);
+  flatten(j, above + 1, &g1);
+  for (int i = 0; i < j->in.n_floats; i++) size += magnitude(hd->at[i]) + magnitude(g1.at[i]);
+  for (int i = 0; i < j->in.n_floats; i++) {
     __float128 slope = (g1.at[i] - g0.at[i]) / (2 * h);
     if (!close_to(slope, hd->at[i], size, DIFFERENCES))
       return complain(j, "element %d of the Hessian times a direction is %.12g, by differences %.12g", i,
@@ -233,13 +233,13 @@ static bool second_order(Judge *j) {
   Quads hd, he;
   __float128 size, other_size;
   if (!run(j, ROOT_JVP_GRAD, &j->x, &j->direction, false, out)) return false;
-  flatten(out + N_LEAVES, &hd);
-  if (!all_finite(&hd)) return true;
+  flatten(j, out + N_LEAVES, &hd);
+  if (!all_finite(j, &hd)) return true;
   if (!gradient_differences(j, &hd)) return false;
   if (!j->roots[ROOT_VJP_GRAD]) return true;
   if (!run(j, ROOT_VJP_GRAD, &j->x, &j->other, false, out)) return false;
-  flatten(out + N_LEAVES, &he);
-  __float128 left = product(&hd, &j->other, &size), right = product(&he, &j->direction, &other_size);
+  flatten(j, out + N_LEAVES, &he);
+  __float128 left = product(j, &hd, &j->other, &size), right = product(j, &he, &j->direction, &other_size);
   if (close_to(left, right, size + other_size, AGREEMENT)) return true;
   return complain(j, "second derivatives: forward over reverse gives %.17g, reverse over reverse %.17g",
                   (double)left, (double)right);
@@ -254,9 +254,9 @@ static bool same_bits(Judge *j, Root root, const IrCell *want, const IrCell *got
     return complain(j, "optimised, %s gives %.17g, not %.17g", root_text[root], (double)got[0].v.q,
                     (double)want[0].v.q);
   if (!leaves) return true;
-  flatten(want + 1, &a);
-  flatten(got + 1, &b);
-  for (int i = 0; i < N_FLOATS; i++)
+  flatten(j, want + 1, &a);
+  flatten(j, got + 1, &b);
+  for (int i = 0; i < j->in.n_floats; i++)
     if (a.at[i] != b.at[i])
       return complain(j, "optimised, derivative %d is %.17g, not %.17g", i, (double)b.at[i], (double)a.at[i]);
   return true;
@@ -287,13 +287,13 @@ static bool compare(Judge *j) {
   Quads g;
   bool kink = false;
   if (!run(j, ROOT_F, &j->x, NULL, false, &value) || !run(j, ROOT_VJP, &j->x, NULL, false, out)) return false;
-  flatten(out + 1, &g);
-  if (!(magnitude(value.v.q) < LARGE) || !all_finite(&g)) {
+  flatten(j, out + 1, &g);
+  if (!(magnitude(value.v.q) < LARGE) || !all_finite(j, &g)) {
     j->stats->infinite++;
     return true;
   }
   j->exact->value = (double)value.v.q;
-  for (int i = 0; i < N_FLOATS; i++) j->exact->grad[i] = (double)g.at[i];
+  for (int i = 0; i < j->in.n_floats; i++) j->exact->grad[i] = (double)g.at[i];
   if (!close_to(out[0].v.q, value.v.q, magnitude(value.v.q) + 1, 1e-25))
     return complain(j, "reverse mode gives the value %.17g, not %.17g", (double)out[0].v.q,
                     (double)value.v.q);
@@ -329,8 +329,8 @@ bool oracle_judge(ProgramSeed seed, Outcome *exact, OracleStats *stats, char *wh
   exact->value = (double)NAN;
   if (!j.text.text || !session_open(&s, &o)) return complain(&j, "out of memory");
   make_inputs(&j.in, seed.n);
-  for (int i = 0; i < N_FLOATS; i++) {
-    j.x.at[i] = inputs_flat(&j.in)[i];
+  for (int i = 0; i < j.in.n_floats; i++) {
+    j.x.at[i] = j.in.row[i];
     j.direction.at[i] = unit_number(7, (uint64_t)i);
     j.other.at[i] = unit_number(8, (uint64_t)i);
   }

@@ -208,6 +208,42 @@ static void struct_update(Gen *g, int depth) {
   put(g, ")\n");
 }
 
+static void singles_update(Gen *g, int depth) {
+  const Var *s = pick(g, VAR_SINGLE, true), *a = pick(g, VAR_SINGLES, true);
+  char name[NAME_BYTES], i[NAME_BYTES];
+  int how = choose(g, 5);
+  g->features |= FEATURE_SINGLES;
+  if (!s || (how == 0 && a)) {
+    fresh(g, name, 'h');
+    put(g, "var %s = f32(", name);
+    scalar(g, depth);
+    put(g, ")\n");
+    declare(g, VAR_SINGLE, true, name);
+  } else if (how == 1 || !a) {
+    fresh(g, name, 'b');
+    fresh(g, i, 'i');
+    put(g, "var %s = [for %s in 0..n: ", name, i);
+    int kept = g->n_vars;
+    declare(g, VAR_INDEX, false, i);
+    single(g, depth);
+    g->n_vars = kept;
+    put(g, "]\n");
+    declare(g, VAR_SINGLES, true, name);
+  } else if (how == 2) {
+    put(g, "%s[", a->name);
+    index_in_range(g);
+    put(g, choose(g, 2) ? "] = sin(" : "] += 0.3 * cos(");
+    single(g, depth);
+    put(g, ")\n");
+  } else if (how == 3) {
+    put(g, "%s = 0.5 * %s + sin(%s)\n", a->name, pick(g, VAR_SINGLES, false)->name, a->name);
+  } else {
+    put(g, choose(g, 2) ? "%s = tanh(%s + " : "%s -= 0.3 * %s * cos(", s->name, s->name);
+    single(g, depth);
+    put(g, ")\n");
+  }
+}
+
 static void body(Gen *g, int depth) {
   put(g, " {\n");
   g->indent++;
@@ -221,17 +257,19 @@ static void for_loop(Gen *g, int depth) {
   char i[NAME_BYTES];
   fresh(g, i, 'i');
   // An int that counts along, unless an iteration is left early.
-  bool counts = choose(g, 4) == 3;
+  bool counts = choose(g, 3) == 2;
   char counter[NAME_BYTES], counted[NAME_BYTES];
   if (counts) {
     fresh(g, counter, 'c');
-    snprintf(counted, sizeof counted, "mod(%.12s, n)", counter);
+    snprintf(counted, sizeof counted, choose(g, 2) ? "min(%.12s, n - 1)" : "mod(%.12s, n)", counter);
     put(g, "var %s = 1\n", counter);
     start_line(g);
   }
-  static const char *const heads[] = {"in 0..n", "in reverse 0..n", "in 1..n", "in 0..n step 2",
-                                      "in reverse 0..n - 1"};
-  put(g, "for %s %s", i, heads[choose(g, 5)]);
+  // From the fourth on counters do not follow from the index by themselves.
+  static const char *const heads[] = {"in 0..n",        "in reverse 0..n",     "in 1..n",
+                                      "in 0..n step 2", "in reverse 0..n - 1", "in reverse 0..n step 2",
+                                      "in 1..n step 2"};
+  put(g, "for %s %s", i, heads[counts && choose(g, 2) ? 3 + choose(g, 4) : choose(g, 7)]);
   int kept = g->n_vars;
   declare(g, VAR_INDEX, false, i);
   if (counts) declare(g, VAR_INDEX, false, counted);
@@ -337,7 +375,7 @@ static void growing(Gen *g, int depth) {
 
 // False: the block ends here.
 static bool statement(Gen *g, int depth) {
-  int kind = choose(g, 21);
+  int kind = choose(g, 22);
   if (kind == 0 || g->left <= 0) return false;
   g->left--;
   start_line(g);
@@ -378,6 +416,7 @@ static bool statement(Gen *g, int depth) {
     break;
   case 17: leave(g, 1); break;
   case 18: swap(g); break;
+  case 21: singles_update(g, 2); break;
   case 20: records_update(g, 2), g->features |= FEATURE_STRUCTS; break;
   default: growing(g, 2); break;
   }
@@ -454,6 +493,11 @@ void insist(Gen *g, unsigned feature) {
   case FEATURE_UPDATES: element_update(g, 1); break;
   case FEATURE_STRUCTS: struct_update(g, 1); break;
   case FEATURE_SLICES: slice_statement(g); break;
+  case FEATURE_SINGLES:
+    singles_update(g, 1);
+    start_line(g);
+    singles_update(g, 1);
+    break;
   default: call_statement(g, false); break;
   }
 }

@@ -62,6 +62,8 @@ static void changed(Gen *g) {
     case VAR_MATRIX: put(g, " + 0.2 * sum(%s)", v->name); break;
     case VAR_STRUCT: put(g, " + %s.a * sum(%s.w)", v->name, v->name); break;
     case VAR_RECORDS: put(g, " + sum(for i in 0..n: %s[i].b * %s[i].c)", v->name, v->name); break;
+    case VAR_SINGLE: put(g, " + 0.5 * f64(%s)", v->name); break;
+    case VAR_SINGLES: put(g, " + 0.25 * f64(sum(%s))", v->name); break;
     case VAR_INDEX: break;
     }
   }
@@ -176,6 +178,7 @@ static ProgramText generate(const uint8_t *bytes, size_t n, int number, bool who
   if (whole) put(g, "%s", shared);
   // Each feature in at least a fourth, whatever else the bytes say.
   unsigned wanted = (unsigned)(choose(g, 256) & choose(g, 256));
+  if (choose(g, 4) == 3) wanted |= FEATURE_SINGLES;
   own_functions(g);
   if (g->n_functions) wanted |= FEATURE_CALLS | FEATURE_RECURSION;
   function_f(g, wanted);

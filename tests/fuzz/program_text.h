@@ -21,7 +21,8 @@
   X(UPDATES, "element updates")                                                                              \
   X(STRUCTS, "structs")                                                                                      \
   X(SLICES, "slices")                                                                                        \
-  X(CALLS, "calls")
+  X(CALLS, "calls")                                                                                          \
+  X(SINGLES, "f32")
 
 enum {
 #define FEATURE_BIT(name, text) FEATURE_BIT_##name,

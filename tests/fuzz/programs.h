@@ -13,7 +13,7 @@ typedef struct ProgramStats {
 } ProgramStats;
 
 typedef struct Outcome {
-  double value, grad[N_FLOATS];
+  double value, grad[MAX_FLOATS]; // by float of the inputs
 } Outcome;
 
 typedef struct ProgramSeed { // what a program is made from
