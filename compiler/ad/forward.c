@@ -210,7 +210,8 @@ static IrFunc *jvp_of(IrModule *m, IrFunc *f, const bool *wrt, Diags *diags);
 void ad_refuse_tangent(Diags *diags, const IrFunc *callee, Loc at) {
   Diag *d = diag_add(diags, DIAG_AD_REFUSED, at, "`%s` has no forward-mode rule", callee->source_name);
   diag_label(diags, d, "forward mode meets this call");
-  diag_help(diags, d, "add `tangent %s(...)`, or use reverse mode", callee->source_name);
+  diag_help(diags, d, "add `tangent %s(...)`, or ask for reverse mode with `mode: reverse`",
+            callee->source_name);
 }
 
 static void forward_call(Forward *fw, IrBuilder *b, const IrOp *op) {

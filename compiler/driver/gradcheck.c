@@ -129,10 +129,13 @@ static void look_up_second(Gradcheck *c, GcFunction *g) {
   if (g->no_second) return;
   const char *why = NULL;
   g->second = look_up(c, "jvp(vjp", g->decl->name, &why);
-  if (g->second) g->twice = look_up(c, "vjp(vjp", g->decl->name, &why);
+  g->twice = look_up(c, "vjp(vjp", g->decl->name, &why);
   if (why)
     g->no_second = arena_printf(c->w->s->arena, "%s not compared: %s",
-                                g->second ? "reverse over reverse was" : "second derivatives were", why);
+                                g->second  ? "reverse over reverse was"
+                                : g->twice ? "forward over reverse was"
+                                           : "second derivatives were",
+                                why);
 }
 
 static const char *skip_or_prepare(Gradcheck *c, GcFunction *g) {
@@ -231,9 +234,9 @@ static void print_answer(StrBuf *out, const Answer *a, int width) {
   sb_addf(out, "  %d point%s", g->points, g->points == 1 ? "" : "s");
   if (g->vjp && g->jvp) sb_addf(out, "; reverse and forward differ by %.1e", g->worst_dot);
   if (!g->detaches) sb_addf(out, "; from differences by %.1e", g->worst_diff);
-  if (g->second) {
+  if ((g->second && g->twice) || ((g->second || g->twice) && !g->detaches)) {
     sb_addf(out, "; second derivatives");
-    if (g->twice) sb_addf(out, " differ by %.1e,", g->worst_twice);
+    if (g->second && g->twice) sb_addf(out, " differ by %.1e,", g->worst_twice);
     if (!g->detaches) sb_addf(out, " from differences by %.1e", g->worst_second_diff);
   }
   if (g->kinks) sb_addf(out, "; %d near a kink", g->kinks);

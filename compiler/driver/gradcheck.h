@@ -31,8 +31,9 @@ typedef struct GcFunction {
   dp_context *ctx;
   dp_function *f, *vjp, *jvp; // vjp, jvp: NULL where there is no such mode
   GcLeaf *leaves;
-  int n_leaves, n_out;   // parameter leaves; result leaves without inout parameters
-  dp_function *second;   // jvp(vjp(f)): second derivatives are asked for, and there are some
+  int n_leaves, n_out; // parameter leaves; result leaves without inout parameters
+  dp_function
+      *second; // jvp(vjp(f)): second derivatives are asked for, and forward mode has all the rules it needs
   dp_function *twice;    // vjp(vjp(f)), or NULL
   const char *no_second; // why not
   bool detaches;         // means to differ from the differences

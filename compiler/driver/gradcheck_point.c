@@ -671,7 +671,7 @@ static void compare(GcPoint *p) {
   if (parted && g->findings.len == before)
     gc_found(p, arena_printf(g->arena, "%s and %s differ along a random direction", reverse_name(g),
                              forward_name(g)));
-  if (by_reverse && g->second && !g->findings.len) gradcheck_second(p, by_reverse);
+  if (by_reverse && (g->second || g->twice) && !g->findings.len) gradcheck_second(p, by_reverse);
 }
 
 bool gradcheck_point(GcFunction *g, int attempt) {

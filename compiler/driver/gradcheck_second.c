@@ -117,8 +117,10 @@ static void tell(GcPoint *p, int64_t i, double have, double want, double scale) 
     g->kinks++;
     return;
   }
-  GcFinding *f =
-      gc_found(p, "second derivatives, forward over reverse, are not what differences of the gradient give");
+  GcFinding *f = gc_found(
+      p, arena_printf(g->arena,
+                      "second derivatives, %s over reverse, are not what differences of the gradient give",
+                      g->second ? "forward" : "reverse"));
   f->argument = name_of(p, i, &f->at);
   f->forward = have;
   f->differences = want;
@@ -197,23 +199,29 @@ static void beside_reverse(GcPoint *p, const Row *hd, const Row *gradient) {
                   left, right));
 }
 
-void gradcheck_second(GcPoint *p, const dp_value *gradient) {
+static bool by_forward(GcPoint *p, const dp_value *d, Row *out) {
   GcFunction *g = p->g;
   int n, by = wrt_leaves(g), n_more = 0;
   dp_value *more = ARENA_ARRAY(g->arena, dp_value, 2 * g->n_out + by + 1),
            *results = gc_room(p, g->second, &n);
-  Row hd = row_new(p), first = row_new(p);
   for (int k = 0; k < g->n_out; k++) more[n_more++] = p->weights[k];
   for (int k = 0; k < g->n_leaves; k++)
-    if (g->leaves[k].in_wrt) more[n_more++] = p->direction[k];
+    if (g->leaves[k].in_wrt) more[n_more++] = d[k];
   for (int k = 0; k < g->n_out; k++) more[n_more++] = gc_like(p, &p->weights[k]);
-  if (!gc_call(p, g->second, p->x, g->n_leaves, more, n_more, results)) {
-    gc_found(p, arena_printf(g->arena, "forward mode over reverse mode fails where the gradient does not: %s",
-                             g->failed));
+  if (!gc_call(p, g->second, p->x, g->n_leaves, more, n_more, results)) return false;
+  row_of_results(out, results + n - by, by);
+  gc_let_go(p, results, n);
+  return true;
+}
+
+void gradcheck_second(GcPoint *p, const dp_value *gradient) {
+  GcFunction *g = p->g;
+  Row hd = row_new(p), first = row_new(p);
+  if (!(g->second ? by_forward : by_reverse)(p, p->direction, &hd)) {
+    gc_found(p, arena_printf(g->arena, "%s mode over reverse mode fails where the gradient does not: %s",
+                             g->second ? "forward" : "reverse", g->failed));
     return;
   }
-  row_of_results(&hd, results + n - by, by);
-  gc_let_go(p, results, n);
   int64_t at = 0;
   for (int k = 0; k < g->n_leaves; k++)
     if (gc_holds_floats(&p->x[k])) add_leaf(&first, &at, &gradient[k]);
@@ -221,5 +229,5 @@ void gradcheck_second(GcPoint *p, const dp_value *gradient) {
     if (!isfinite(hd.at[i]))
       return; // infinite at a point where the gradient is not: a matter of the function
   if (!g->detaches) beside_differences(p, &hd, &first);
-  if (g->twice) beside_reverse(p, &hd, &first);
+  if (g->second && g->twice) beside_reverse(p, &hd, &first);
 }

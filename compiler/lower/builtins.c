@@ -220,7 +220,8 @@ Value *lower_builtin(Gen *g, Expr *e) {
   case BUILTIN_JACOBIAN:
   case BUILTIN_HESSIAN:
   case BUILTIN_HVP:
-  case BUILTIN_JVPS: break; // function values
+  case BUILTIN_JVPS:
+  case BUILTIN_VJPS: break; // function values
   case BUILTIN_TRAIN: return lower_train(g, e, true);
   case BUILTIN_MINIMIZE: return lower_train(g, e, false);
   case BUILTIN_STEP: return lower_step(g, e);

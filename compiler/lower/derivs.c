@@ -73,6 +73,10 @@ static Type *directions_type(Lower *l, const Fn *fn, Type *by) {
   return t;
 }
 
+static Type *rows_type(Lower *l, const Fn *fn, Type *t) {
+  return outer_type(l, directions_type(l, fn, t), t);
+}
+
 static void add_param(Lower *l, Callable *c, Type *t, Name name) {
   int n = c->n;
   Type **types = ARENA_ARRAY(l->arena, Type *, n + 1);
@@ -122,6 +126,13 @@ void deriv_callable(Lower *l, const Fn *fn, Callable *c) {
     c->result = pair(l, target.result, outer_type(l, target.result, directions));
     break;
   }
+  case DERIV_VJPS: {
+    Type **rows = ARENA_ARRAY(l->arena, Type *, fn->n_wrt);
+    for (int i = 0; i < fn->n_wrt; i++) rows[i] = rows_type(l, fn, by[i]);
+    add_param(l, c, rows_type(l, fn, target.result), name_of(l, "adjoints"));
+    c->result = pair(l, target.result, by_wrt(l, fn, rows, &target));
+    break;
+  }
   case DERIV_VJP:
     add_param(l, c, target.result, name_of(l, "adjoint"));
     c->result = pair(l, target.result, d);
@@ -158,6 +169,15 @@ bool deriv_open(Gen *g, Target *t, Fn *of) {
   args_emit(g, t->inst, of, &t->args);
   t->mask = ARENA_ARRAY(g->arena, bool, t->inst->func->n_params);
   return true;
+}
+
+Value *deriv_value(Gen *g, const Target *t) {
+  CallArgs a = {.values = t->args.values,
+                .types = t->args.types,
+                .ints = t->args.ints,
+                .n = t->args.n,
+                .what = t->args.what};
+  return call_emit(g, t->inst, g->fn->target, &a, NULL);
 }
 
 static bool is_float_leaf(const Leaf *leaf) { return ir_is_float(leaf->type); }
@@ -318,7 +338,7 @@ static Value *gradient(Gen *g, bool with_value) {
   if (!deriv_open(g, &t, g->fn->target)) return value_none(g);
   mark_all(g, &t);
   if (g->fn->mode == MODE_FORWARD) {
-    Value *y = with_value ? call_emit(g, t.inst, g->fn->target, &t.args, NULL) : NULL;
+    Value *y = with_value ? deriv_value(g, &t) : NULL;
     Value *d = all_wrt(g, &t, get_forward, NULL);
     return with_value ? pair_of(g, y, d) : d;
   }
@@ -385,14 +405,7 @@ static Value *jvps(Gen *g) {
 // Sizes of the result that only a call tells are asked for, so that an adjoint of other sizes is an error.
 static void check_adjoint(Gen *g, Target *t, Value *ybar) {
   if (!t->inst->n_extra) return;
-  Value *y = call_emit(g, t->inst, g->fn->target,
-                       &(CallArgs){.values = t->args.values,
-                                   .types = t->args.types,
-                                   .ints = t->args.ints,
-                                   .n = t->args.n,
-                                   .what = t->args.what},
-                       NULL);
-  check_alike(g, y, NULL, ybar, NULL, name_of(g->l, "adjoint"));
+  check_alike(g, deriv_value(g, t), NULL, ybar, NULL, name_of(g->l, "adjoint"));
 }
 
 static Value *vjp(Gen *g) {
@@ -406,15 +419,78 @@ static Value *vjp(Gen *g) {
   return pair_of(g, callee_result(g, &t, d.op), all_wrt(g, &t, get_adjoint, &d));
 }
 
+typedef struct Rows { // of `vjps`, while its loop is being filled
+  Target *t;
+  IrVal seeds;
+  const int *of; // IR parameters
+  int n;
+} Rows;
+
+static IrVal row_of(Gen *g, IrVal rows, IrVal at) {
+  IrVal idx[IR_MAX_RANK + 1] = {at};
+  int rank = ir_type(g->f, rows).rank;
+  if (rank == 1) return ir_get(&g->b, rows, idx, 1);
+  IrBuilder in;
+  IrOp *op = ir_build(&g->b, ir_dims(g->f, rows) + 1, rank - 1, &in);
+  memcpy(idx + 1, in.region->args, sizeof *idx * (size_t)(rank - 1));
+  IrVal e = ir_get(&in, rows, idx, rank);
+  ir_yield(&in, &e, 1);
+  ir_close_build(&g->b, op);
+  return ir_result(op, 0);
+}
+
+static void pull_row(Gen *g, void *user, const IrVal *idx, IrVal *carried) {
+  const Rows *r = user;
+  IrVals seeds = {0};
+  vec_push(g->arena, &seeds, row_of(g, r->seeds, idx[0]));
+  Dcall d = deriv_call(g, r->t, IR_VJP, &seeds);
+  for (int k = 0; k < r->n; k++)
+    carried[k] = set_block(g, carried[k], idx, 1, value_leaf(g, deriv_adjoint(r->t, &d, r->of[k])));
+}
+
+// Of each adjoint what it pulls back; the first axis of both counts them.
+static Value *vjps(Gen *g) {
+  Target t;
+  IrVals seeds = {0};
+  if (!deriv_open(g, &t, g->fn->target)) return value_none(g);
+  int n = t.fn->n_wrt, *of = ARENA_ARRAY(g->arena, int, n);
+  IrVal *rows = ARENA_ARRAY(g->arena, IrVal, n), dims[IR_MAX_RANK + 1];
+  mark_all(g, &t);
+  float_leaves(g, g->params[t.args.n], &seeds);
+  Value *y = deriv_value(g, &t);
+  const IrVal *of_y = leaf_dims(g, y), *of_rows = ir_dims(g->f, seeds.data[0]);
+  for (int k = 0; t.inst->n_extra && k < leaf_type(g, y).rank; k++)
+    check_same(g, of_rows[1 + k], of_y[k], name_of(g->l, "adjoints"));
+  dims[0] = ir_dims(g->f, seeds.data[0])[0];
+  for (int w = 0; w < n; w++) {
+    of[w] = deriv_range(g, &t, w).first;
+    IrVal x = t.args.ir.data[of[w]];
+    IrType type = ir_type(g->f, x);
+    for (int k = 0; k < type.rank; k++) dims[1 + k] = ir_dims(g->f, x)[k];
+    rows[w] = ir_fill(&g->b, zero_of(g, (IrElem)type.elem), dims, type.rank + 1);
+  }
+  Rows r = {&t, seeds.data[0], of, n};
+  nest(g, dims, 1, rows, n, pull_row, &r);
+  Value **parts = ARENA_ARRAY(g->arena, Value *, n);
+  for (int w = 0; w < n; w++) parts[w] = value_leaf(g, rows[w]);
+  return pair_of(g, y, n == 1 ? parts[0] : value_parts(g, parts, n));
+}
+
+// Forward over reverse; by `mode: reverse` reverse over reverse, since the Hessian is symmetric.
 static Value *hvp(Gen *g) {
   Target t;
   IrVals seeds = {0};
   Fn *grad = fn_derivative(g->l, DERIV_GRAD, MODE_REVERSE, g->fn->wrt, g->fn->n_wrt, g->fn->target);
   if (!grad || !deriv_open(g, &t, grad)) return value_none(g);
   mark_all(g, &t);
-  tangent_seeds(g, &t, t.args.n, &seeds);
-  Dcall d = deriv_call(g, &t, IR_JVP, &seeds);
-  return pair_of(g, callee_result(g, &t, d.op), tangent_tree(g, &t, &d));
+  if (g->fn->mode != MODE_REVERSE) {
+    tangent_seeds(g, &t, t.args.n, &seeds);
+    Dcall d = deriv_call(g, &t, IR_JVP, &seeds);
+    return pair_of(g, callee_result(g, &t, d.op), tangent_tree(g, &t, &d));
+  }
+  for (int w = 0; w < t.fn->n_wrt; w++) float_leaves(g, g->params[t.args.n + w], &seeds);
+  Dcall d = deriv_call(g, &t, IR_VJP, &seeds);
+  return pair_of(g, callee_result(g, &t, d.op), all_wrt(g, &t, get_adjoint, &d));
 }
 
 Value *deriv_body(Gen *g) {
@@ -426,6 +502,7 @@ Value *deriv_body(Gen *g) {
   case DERIV_JACOBIAN: return deriv_jacobian(g);
   case DERIV_HVP: return hvp(g);
   case DERIV_JVPS: return jvps(g);
+  case DERIV_VJPS: return vjps(g);
   case DERIV_HESSIAN: break; // is a Jacobian of a gradient
   }
   return value_none(g);

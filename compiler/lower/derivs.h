@@ -20,7 +20,8 @@ typedef struct Dcall {
   int first; // of the derivative results
 } Dcall;
 
-bool deriv_open(Gen *g, Target *t, Fn *of); // nothing marked yet
+bool deriv_open(Gen *g, Target *t, Fn *of);  // nothing marked yet
+Value *deriv_value(Gen *g, const Target *t); // what is differentiated, called as it is
 Range deriv_range(Gen *g, const Target *t, int w);
 void deriv_mark(Gen *g, Target *t, int w); // marks the floats of one wrt
 // seeds: a tangent for each marked parameter, or an adjoint for each float result

@@ -61,6 +61,7 @@ static const char *deriv_name(DerivKind k) {
   case DERIV_HESSIAN: return "hessian";
   case DERIV_HVP: return "hvp";
   case DERIV_JVPS: return "jvps_of";
+  case DERIV_VJPS: return "vjps_of";
   }
   return "derivative";
 }

@@ -240,7 +240,7 @@ struct Fn {
   int n_wrt;
   bool is_hessian; // a Jacobian of a gradient
   Fn *target;
-  Symbol *directions; // of `jvps`: the size that counts them
+  Symbol *directions; // of `jvps` and `vjps`: the size that counts them
   Name key;           // equal for functions with equal code
   Name name;          // for the IR
   int depth;

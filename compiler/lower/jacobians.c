@@ -426,9 +426,8 @@ static Value *cells_tree(Gen *g, Jacobian *j, Range of, Type *out, Type *in, int
 static const IrVal **result_sizes(Gen *g, Target *t) {
   const IrVal **dims = ARENA_ARRAY(g->arena, const IrVal *, t->inst->results.len);
   if (t->inst->n_extra) {
-    CallArgs a = {.values = t->args.values, .types = t->args.types, .ints = t->args.ints, .n = t->args.n};
     ValueVec leaves = {0};
-    value_leaves(call_emit(g, t->inst, g->fn->target, &a, NULL), &leaves, g->arena);
+    value_leaves(deriv_value(g, t), &leaves, g->arena);
     for (int i = 0; i < leaves.len; i++) dims[i] = leaf_dims(g, leaves.data[i]);
     return dims;
   }

@@ -5,9 +5,11 @@
 
 #include <string.h>
 
-bool builtin_is_deriv(Builtin b) { return b >= BUILTIN_GRAD && b <= BUILTIN_JVPS; }
+bool builtin_is_deriv(Builtin b) { return b >= BUILTIN_GRAD && b <= BUILTIN_VJPS; }
 
 static DerivKind deriv_kind(Builtin b) { return (DerivKind)(b - BUILTIN_GRAD); }
+
+static bool takes_several(Builtin b) { return b == BUILTIN_JVPS || b == BUILTIN_VJPS; }
 
 Type *derivative_type(Checker *c, Type **types, Name *names, int n) {
   if (n == 1) return types[0];
@@ -233,7 +235,7 @@ static bool report_result(Checker *c, const Expr *target, const Type *result, Bu
         has_dense_derivative(result)
             ? "for all its derivatives write `jacobian(f)`; for a product with one vector `jvp` or `vjp`"
             : "for a product of its derivative with one direction write `jvp(f)` or `vjp(f)`");
-  else if (b == BUILTIN_JACOBIAN || b == BUILTIN_JVPS)
+  else if (b == BUILTIN_JACOBIAN || takes_several(b))
     diag_help(c->d, g, "its derivatives are an array; structs and tuples have `jvp` and `vjp`");
   return false;
 }
@@ -250,6 +252,7 @@ static bool check_result(Checker *c, const Expr *target, const Type *result, Bui
     return type_holds_floats(result) || report_result(c, target, result, b, "floats in its result");
   case DERIV_JACOBIAN:
   case DERIV_JVPS:
+  case DERIV_VJPS:
     return has_dense_derivative(result) ||
            report_result(c, target, result, b, "a float or an array of floats as its result");
   }
@@ -350,6 +353,11 @@ static Type *add_directions(Checker *c, Signature *s, Loc loc) {
   return type_array(c, c->f64, 1, dims);
 }
 
+// One for each direction: the first axis.
+static Type *rows_of(Checker *c, const Type *directions, Type *t, Loc loc) {
+  return outer_shape(c, type_array(c, type_scalar_of(t), 1, directions->dims), t, loc);
+}
+
 static Signature *derived(Checker *c, const FnView *v, const Type *target, const Wrt *w, Builtin b, Loc loc) {
   Signature *s = ARENA_NEW(c->a, Signature);
   s->decl = target->scheme ? target->scheme->decl : NULL;
@@ -357,14 +365,17 @@ static Signature *derived(Checker *c, const FnView *v, const Type *target, const
   s->n_sizes = v->n_vars;
   s->has_real = v->has_real;
   s->params = ARENA_ARRAY(c->a, Type *, v->n_params + w->n + 2);
-  Type *directions = b == BUILTIN_JVPS ? add_directions(c, s, loc) : NULL;
+  Type *directions = takes_several(b) ? add_directions(c, s, loc) : NULL;
   for (int i = 0; i < v->n_params; i++) s->params[s->n_params++] = v->params[i];
   DerivKind kind = deriv_kind(b);
   bool tangents = kind == DERIV_JVP || kind == DERIV_HVP;
   for (int i = 0; tangents && i < w->n; i++) s->params[s->n_params++] = w->types[i];
-  for (int i = 0; directions && i < w->n; i++)
+  for (int i = 0; kind == DERIV_JVPS && i < w->n; i++)
     s->params[s->n_params++] = outer_shape(c, w->types[i], directions, loc);
   if (kind == DERIV_VJP) s->params[s->n_params++] = v->result;
+  if (kind == DERIV_VJPS) s->params[s->n_params++] = rows_of(c, directions, v->result, loc);
+  Type **rows = ARENA_ARRAY(c->a, Type *, w->n + 1);
+  for (int i = 0; kind == DERIV_VJPS && i < w->n; i++) rows[i] = rows_of(c, directions, w->types[i], loc);
   Type *gradient = derivative_type(c, w->types, w->names, w->n);
   switch (kind) {
   case DERIV_GRAD: s->result = gradient; break;
@@ -375,6 +386,7 @@ static Signature *derived(Checker *c, const FnView *v, const Type *target, const
   case DERIV_HESSIAN: s->result = hessian_type(c, w, loc); break;
   case DERIV_HVP: s->result = pair(c, gradient, gradient); break;
   case DERIV_JVPS: s->result = pair(c, v->result, outer_shape(c, v->result, directions, loc)); break;
+  case DERIV_VJPS: s->result = pair(c, v->result, derivative_type(c, rows, w->names, w->n)); break;
   }
   return s;
 }
@@ -405,7 +417,7 @@ Type *check_deriv(Checker *c, Expr *e, Builtin b, Type **types, int n_types) {
   FnView v = {0};
   if (ok) v = fn_view(c, t);
   ok = ok && check_result(c, args.target, v.result, b) && collect_wrt(c, &args, &v, d, b);
-  bool is_dense = b == BUILTIN_JACOBIAN || b == BUILTIN_HESSIAN || b == BUILTIN_JVPS;
+  bool is_dense = b == BUILTIN_JACOBIAN || b == BUILTIN_HESSIAN || takes_several(b);
   if (ok && is_dense) ok = check_dense_wrt(c, d, b);
   poison_args(c, e);
   if (!ok) return e->type = c->error;
@@ -418,6 +430,6 @@ Type *check_deriv(Checker *c, Expr *e, Builtin b, Type **types, int n_types) {
   for (int i = 0; i < s->n_params; i++)
     if (s->params[i]->kind == TYPE_ERROR) return e->type = c->error;
   if (s->result->kind == TYPE_ERROR) return e->type = c->error;
-  if (b == BUILTIN_JVPS) d->directions = s->sizes[s->n_sizes - 1];
+  if (takes_several(b)) d->directions = s->sizes[s->n_sizes - 1];
   return e->type = type_fn(c, s->params, s->n_params, s->result, s);
 }

@@ -63,6 +63,7 @@ typedef enum DerivKind {
   DERIV_HESSIAN,
   DERIV_HVP,
   DERIV_JVPS, // several directions at once: one axis more, the last
+  DERIV_VJPS, // several adjoints at once: one axis more, the first
 } DerivKind;
 
 typedef enum DerivMode { MODE_AUTO, MODE_FORWARD, MODE_REVERSE } DerivMode;
@@ -83,7 +84,7 @@ typedef struct Deriv {
   WrtPath *wrt; // explicit or by default every parameter that holds floats
   int n_wrt;
   DerivMode mode;
-  Symbol *directions; // JVPS: how many, a size that the tangents bind
+  Symbol *directions; // JVPS, VJPS: how many, a size that the tangents or adjoints bind
 } Deriv;
 
 typedef struct Program {

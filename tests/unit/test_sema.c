@@ -224,6 +224,8 @@ Test(sema, derivatives_have_textbook_types) {
   check_signature("struct L[d] { w: [d]f64, b: f64 }\nfn g(m: L[d], x: f64) -> f64 = m.b * x\n"
                   "fn f(m: L[d]) = grad(g, wrt: m.w, x)(m, 1.0)",
                   "fn f(m: L[d]) -> (w: [d]f64, x: f64)");
+  check_signature("fn f(v: [n]f64, d: [k, n]f64) = vjps(fn(w) => 2.0 * w)(v, d)",
+                  "fn f(v: [n]f64, d: [k, n]f64) -> ([n]f64, [k, n]f64)");
   check_signature("fn f(v: [n]f64, d: [n, k]f64) = jvps(fn(w) => 2.0 * w)(v, d)",
                   "fn f(v: [n]f64, d: [n, k]f64) -> ([n]f64, [n, k]f64)");
   check_signature("fn f(v: [n]f64) = hvp(fn(w) => sum(w ^ 3))(v, v)", "fn f(v: [n]f64) -> ([n]f64, [n]f64)");
