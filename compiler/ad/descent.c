@@ -6,14 +6,8 @@
 // goes down with the arguments, the callee returns its results and the adjoints of its parameters, and nothing is saved.
 #include "ad/plan.h"
 
-static bool has_active_result(const Plan *plan, const IrOp *op) {
-  for (int k = 0; k < op->n_results; k++)
-    if (is_active(&plan->act, ir_result(op, k))) return true;
-  return false;
-}
-
 bool is_on_the_way(const Plan *plan, const IrOp *op) {
-  if (is_recursive_call(plan->f, op)) return has_active_result(plan, op);
+  if (is_recursive_call(plan->f, op)) return has_active_result(&plan->act, op);
   const OpPlan *op_plan = plan_of(plan, op);
   return op_plan && op_plan->on_the_way;
 }
@@ -89,7 +83,7 @@ bool descent_fits_call(Arena *arena, Plan *plan, const IrRegion *r, Behind *behi
   plan->act = descent_activity(arena, plan, behind);
   for (int i = behind->at + 1; i < r->ops.len && fits; i++) {
     const IrOp *op = r->ops.data[i];
-    if (!has_active_result(plan, op)) continue;
+    if (!has_active_result(&plan->act, op)) continue;
     RegionNeeds needs = {0};
     fits = !op->n_regions && op->kind != IR_CALL && sizes_are_known(plan->f, op);
     if (fits) plan_needs_of_op(&p, &needs, op);

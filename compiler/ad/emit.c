@@ -44,6 +44,15 @@ IrVal ad_div(IrBuilder *b, IrVal x, IrVal y) {
   return ir_op2(b, IR_DIV, x, y);
 }
 
+IrVal ad_blank(IrBuilder *b, IrElem e) {
+  return e == IR_BOOL ? ir_const_bool(b, false) : e == IR_INT ? ir_const_int(b, 0) : ad_zero(b, e);
+}
+
+bool ad_drop_effect(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
+  (void)user, (void)b, (void)map;
+  return ad_is_effect(op);
+}
+
 IrVal ad_int_add(IrBuilder *b, IrVal x, IrVal y) {
   int64_t cx, cy;
   bool kx = ir_is_const_int(b->func, x, &cx), ky = ir_is_const_int(b->func, y, &cy);

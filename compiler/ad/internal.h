@@ -19,6 +19,7 @@ IrVal ad_neg(IrBuilder *b, IrVal x);
 IrVal ad_div(IrBuilder *b, IrVal x, IrVal y);
 IrVal ad_const_like(IrBuilder *b, IrVal like, double v); // of the float type of `like`
 IrVal ad_zero(IrBuilder *b, IrElem e);
+IrVal ad_blank(IrBuilder *b, IrElem e); // of any type, what nobody reads
 // A zero of the type and sizes of an array or scalar value (sizes: values of b's function).
 IrVal ad_zeros(IrBuilder *b, IrType t, const IrVal *dims);
 IrVal ad_sum_arrays(IrBuilder *b, IrVal x, IrVal y); // elementwise x + y, any rank; uses up x
@@ -30,6 +31,12 @@ IrVal ad_trip_count(IrBuilder *b, IrVal lo, IrVal hi, IrVal step);
 // Appends the adjoint of result k of a callee to the arguments of a call of its reverse-mode function, behind those sizes
 // of the result that are not parameters of the callee. Returns the new number of arguments.
 int ad_push_adjoint(const IrFunc *callee, int k, const IrFunc *into, IrVal bar, IrVal *args, int n);
+
+// For ir_rewrite_ops: what runs a second time prints nothing and checks nothing.
+static inline bool ad_is_effect(const IrOp *op) {
+  return op->n_results == 0 && (ir_op_info[op->kind].flags & IR_E);
+}
+bool ad_drop_effect(void *user, IrBuilder *b, IrMap *map, const IrOp *op);
 
 // Opens nested FOR loops over all elements of an array of these sizes, carrying one value; idx gets the indices.
 // Fill innermost through the returned builder, then close with the carried value's new version; returns the result.
@@ -76,6 +83,11 @@ typedef struct Activity {
 // wrt by parameter; useful starts from every float result.
 Activity activity_of(Arena *scratch, const IrFunc *f, const bool *wrt);
 static inline bool is_active(const Activity *a, IrVal v) { return v && a->varied[v] && a->useful[v]; }
+static inline bool has_active_result(const Activity *a, const IrOp *op) {
+  for (int k = 0; k < op->n_results; k++)
+    if (is_active(a, ir_result(op, k))) return true;
+  return false;
+}
 
 // ---- checkpoint.c ---------------------------------------------------------------------------------------------------
 // A copy of f in which loops with `@checkpoint(every: k)` run in blocks, inner loops marked IR_BLOCK; f itself without such.

@@ -49,12 +49,10 @@ bool is_recursive_call(const IrFunc *f, const IrOp *op) {
   return callee && callee->body && !callee->has_rule;
 }
 
-static bool has_active_result(const Planner *p, const IrOp *op);
-
 // Does the reverse form of the operation take from the stacks of saved values? A recursive call does, and all around it.
 // (Where one descent computes value and adjoint together, these are the operations on the way down.)
 static bool threads(const Planner *p, const IrOp *op) {
-  if (is_recursive_call(p->f, op)) return has_active_result(p, op);
+  if (is_recursive_call(p->f, op)) return has_active_result(&p->plan->act, op);
   if (op->n_results && p->on_stack[op->result]) return true;
   for (int k = 0; k < op->n_regions; k++)
     for (int i = 0; i < op->regions[k]->ops.len; i++)
@@ -273,14 +271,8 @@ static void needs_of_region_op(Planner *p, RegionNeeds *n, const IrOp *op, const
     for (int k = 0; k < op->n_args; k++) need(p, n, op->args[k]);
 }
 
-static bool has_active_result(const Planner *p, const IrOp *op) {
-  for (int k = 0; k < op->n_results; k++)
-    if (is_active(&p->plan->act, ir_result(op, k))) return true;
-  return false;
-}
-
 static void needs_of_op(Planner *p, RegionNeeds *n, const IrOp *op) {
-  if (!has_active_result(p, op)) return;
+  if (!has_active_result(&p->plan->act, op)) return;
   for (int k = 0; k < op->n_args; k++)
     if (is_active(&p->plan->act, op->args[k])) need_dims(p, n, op->args[k]);
   for (int k = 0; k < op->n_results; k++)
@@ -670,7 +662,7 @@ static void plan_checkpoints(Planner *p, OpPlan *plan) {
 
 static void plan_op(Planner *p, const IrOp *op) {
   for (int i = 0; i < op->n_regions; i++) plan_region(p, op->regions[i]);
-  if (!op->n_regions || !has_active_result(p, op)) return;
+  if (!op->n_regions || !has_active_result(&p->plan->act, op)) return;
   OpPlan *plan = ARENA_NEW(p->arena, OpPlan);
   plan->op = op;
   plan->active = true;

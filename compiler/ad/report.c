@@ -108,10 +108,9 @@ static void add_part(Reporter *r, const OpPlan *plan, const IrRegion *region, co
 }
 
 static void add_call(Reporter *r, const IrOp *op) {
-  bool active = false, *wrt = ARENA_ARRAY(r->p.arena, bool, op->n_args + 1);
-  for (int k = 0; k < op->n_results; k++) active |= is_active(&r->p.plan->act, ir_result(op, k));
+  bool *wrt = ARENA_ARRAY(r->p.arena, bool, op->n_args + 1);
   for (int k = 0; k < op->n_args; k++) wrt[k] = is_active(&r->p.plan->act, op->args[k]);
-  if (!active) return;
+  if (!has_active_result(&r->p.plan->act, op)) return;
   vec_push(r->p.arena, &r->out->calls, op);
   vec_push(r->p.arena, &r->out->calls_wrt, wrt);
 }

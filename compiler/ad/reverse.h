@@ -49,13 +49,13 @@ typedef struct Saver { // what a region's forward form saves into, in the order 
   int n;
   IrVal *tapes; // current versions
 } Saver;
-IrVal rev_blank(IrBuilder *b, IrElem e); // a zero that nobody reads
 void rev_empty_tapes(Reverse *rv, IrBuilder *b, const OpPlan *plan, IrVal *tapes);
 void rev_save_value(Saver *s, IrBuilder *b, IrVal v);        // nothing, where v is not saved
 void rev_place_tapes(Saver *s, const IrOp *op);              // before an operation within: where its tapes go
 void rev_save_tapes(Saver *s, IrBuilder *b, const IrOp *op); // after it
 IrVal rev_part(IrBuilder *b, IrVal tape, const IrVal *at, int n, const IrVal *dims,
-               int rank); // tape[at, ...]
+               int rank);                                                         // tape[at, ...]
+IrVal rev_set_part(IrBuilder *b, IrVal tape, const IrVal *at, int n, IrVal item); // tape[at, ...] <- item
 // An array that is saved, as a part of its tape after it was written.
 IrVal rev_part_of_tape(const Saver *s, IrBuilder *b, int tape, const IrVal *dims, int rank);
 void rev_again(Reverse *rv, IrBuilder *b, const IrRegion *r, IrVal *yields); // once more, without its effects

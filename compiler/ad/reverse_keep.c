@@ -9,15 +9,6 @@ IrVal rev_iteration_number(IrBuilder *b, IrVal i, IrVal lo, IrVal step) {
   return ir_is_const_int(b->func, step, &s) && s == 1 ? span : ir_op2(b, IR_IDIV, span, step);
 }
 
-// ---- effects are not repeated ----------------------------------------------------------------------------------------------
-
-static bool is_effect(const IrOp *op) { return op->n_results == 0 && (ir_op_info[op->kind].flags & IR_E); }
-
-static bool drop_effect(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
-  (void)user, (void)b, (void)map;
-  return is_effect(op);
-}
-
 // ---- forward forms -------------------------------------------------------------------------------------------------------
 
 bool rev_keeps_tape(const RegionPlan *rp, const IrOp *op) {
@@ -33,7 +24,7 @@ bool rev_is_saved(const RegionPlan *rp, IrVal v) {
 }
 
 void rev_again(Reverse *rv, IrBuilder *b, const IrRegion *r, IrVal *yields) {
-  ir_rewrite_ops(b, &rv->map, r, yields, drop_effect, NULL);
+  ir_rewrite_ops(b, &rv->map, r, yields, ad_drop_effect, NULL);
 }
 
 static void forward_body(Saver *s, IrBuilder *b, const IrRegion *r) {
@@ -94,7 +85,7 @@ static void forward_while(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *pla
   IrOp *now = ir_while(b, inits, total, &cond, &in);
   for (int k = 0; k < n; k++) ir_map_set(&rv->map, op->regions[0]->args[k], cond.region->args[k]);
   IrVal go;
-  ir_rewrite_ops(&cond, &rv->map, op->regions[0], &go, rv->again ? drop_effect : NULL, NULL);
+  ir_rewrite_ops(&cond, &rv->map, op->regions[0], &go, rv->again ? ad_drop_effect : NULL, NULL);
   ir_yield(&cond, &go, 1);
   const IrRegion *body = op->regions[1];
   for (int k = 0; k < n; k++) ir_map_set(&rv->map, body->args[k], in.region->args[k]);
@@ -142,7 +133,7 @@ static void build_into_tapes(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *
   }
   for (int j = 0; j < n; j++) {
     IrElem e = (IrElem)ir_type(rv->f, ir_result(op, made[j])).elem;
-    vals[j] = is_part(plan, made[j]) ? plan->results[made[j]].tape : ir_unset(b, rev_blank(b, e), dims, rank);
+    vals[j] = is_part(plan, made[j]) ? plan->results[made[j]].tape : ir_unset(b, ad_blank(b, e), dims, rank);
   }
   rev_empty_tapes(rv, b, plan, vals + n);
   AdNest nest = {0};
@@ -228,12 +219,12 @@ static void forward_if(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) 
 }
 
 static void clone_again(Reverse *rv, IrBuilder *b, const IrOp *op) {
-  if (is_effect(op)) return;
+  if (ad_is_effect(op)) return;
   IrBuilder in[2];
   IrOp *now = ir_open_like(b, &rv->map, op, in);
   for (int k = 0; k < op->n_regions; k++) {
     IrVal *yields = ARENA_ARRAY(rv->arena, IrVal, op->regions[k]->n_yields);
-    ir_rewrite_ops(&in[k], &rv->map, op->regions[k], yields, drop_effect, NULL);
+    ir_rewrite_ops(&in[k], &rv->map, op->regions[k], yields, ad_drop_effect, NULL);
     ir_yield(&in[k], yields, op->regions[k]->n_yields);
   }
   ir_close_like(b, &rv->map, op, now);
@@ -250,10 +241,7 @@ static void forward_with_tape(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan 
 }
 
 static bool is_active_call(const Reverse *rv, const IrOp *op) {
-  if (!is_recursive_call(rv->f, op)) return false;
-  for (int k = 0; k < op->n_results; k++)
-    if (is_active(&rv->plan->act, ir_result(op, k))) return true;
-  return false;
+  return is_recursive_call(rv->f, op) && has_active_result(&rv->plan->act, op);
 }
 
 void rev_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, bool with_tape) {

@@ -42,17 +42,6 @@ static IrVal next_distance(IrBuilder *b, IrVal left, IrVal free) {
   return ir_op2(b, IR_MIN, before, ir_op2(b, IR_SUB, left, behind));
 }
 
-static IrVal keep_in(IrBuilder *b, IrVal slots, IrVal at, IrVal state) {
-  IrType t = ir_type(b->func, state);
-  IrVal idx[IR_MAX_RANK] = {at}, carried;
-  if (!t.rank) return ir_set(b, slots, idx, 1, state);
-  AdNest nest = {0};
-  IrBuilder in = ad_nest_open(b, &nest, ir_dims(b->func, state), t.rank, &slots, 1, idx + 1, &carried);
-  carried = ir_set(&in, carried, idx, t.rank + 1, ir_get(&in, state, idx + 1, t.rank));
-  ad_nest_close(&nest, &carried, &carried);
-  return carried;
-}
-
 static IrVal taken_from(IrBuilder *b, IrVal slots, IrVal at) {
   int rank = ir_type(b->func, slots).rank;
   return rev_part(b, slots, &at, 1, ir_dims(b->func, slots) + 1, rank - 1);
@@ -90,8 +79,8 @@ static void round_of(Slots *s, IrBuilder *b, IrVal t, IrVal *v) {
   *now = choice->result;
   IrOp *keep = ir_if(b, is_free, &in[0], &in[1]);
   IrVal next = ad_int_add(&in[0], *top, ir_const_int(&in[0], 1));
-  for (int k = 0; k < n; k++) yields[k] = keep_in(&in[0], slots[k], next, v[k]);
-  yields[n] = keep_in(&in[0], *at, next, *now);
+  for (int k = 0; k < n; k++) yields[k] = rev_set_part(&in[0], slots[k], &next, 1, v[k]);
+  yields[n] = rev_set_part(&in[0], *at, &next, 1, *now);
   yields[n + 1] = next;
   ir_yield(&in[0], yields, n + 2);
   for (int k = 0; k < n + 2; k++) yields[k] = slots[k];
@@ -107,8 +96,9 @@ static void open_slots(Slots *s, IrBuilder *b, const IrVal *first, IrVal *slots)
     IrVal state = k < s->n ? first[k] : ir_const_int(b, 0), dims[IR_MAX_RANK] = {s->count};
     IrType t = ir_type(b->func, state);
     for (int d = 0; d < t.rank; d++) dims[1 + d] = ir_dims(b->func, state)[d];
-    slots[k] = ir_unset(b, rev_blank(b, (IrElem)t.elem), dims, t.rank + 1);
-    slots[k] = keep_in(b, slots[k], ir_const_int(b, 0), state);
+    slots[k] = ir_unset(b, ad_blank(b, (IrElem)t.elem), dims, t.rank + 1);
+    IrVal first_slot = ir_const_int(b, 0);
+    slots[k] = rev_set_part(b, slots[k], &first_slot, 1, state);
   }
   slots[s->n + 1] = ir_const_int(b, 0);
 }

@@ -194,7 +194,7 @@ static void forward_build(Reverse *rv, IrBuilder *b, const IrOp *op, const OpPla
   if (rv->broken) return;
   for (int k = 0; k < n; k++) {
     IrElem e = (IrElem)ir_type(rv->f, ir_result(op, k)).elem;
-    vals[k] = ir_unset(b, rev_blank(b, e), sizes, rank);
+    vals[k] = ir_unset(b, ad_blank(b, e), sizes, rank);
   }
   for (int k = 0; k < N_STACKS; k++) vals[n + k] = rv->stack[k];
   AdNest nest = {0};

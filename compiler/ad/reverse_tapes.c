@@ -5,10 +5,6 @@
 // What a loop within a loop saves goes straight to the tape of the outermost one, which is carried through all of them.
 #include "ad/reverse.h"
 
-IrVal rev_blank(IrBuilder *b, IrElem e) {
-  return e == IR_BOOL ? ir_const_bool(b, false) : e == IR_INT ? ir_const_int(b, 0) : ad_zero(b, e);
-}
-
 static IrVal size_of(Reverse *rv, IrBuilder *b, const TapeSize *s) {
   if (!s->loop) return rev_primal(rv, s->size);
   IrVal bounds[3];
@@ -27,7 +23,7 @@ void rev_empty_tapes(Reverse *rv, IrBuilder *b, const OpPlan *plan, IrVal *tapes
     if (t->grow)
       tapes[k] = ir_empty(b, t->elem);
     else
-      tapes[k] = t->rank ? ir_unset(b, rev_blank(b, t->elem), dims, t->rank) : rev_blank(b, t->elem);
+      tapes[k] = t->rank ? ir_unset(b, ad_blank(b, t->elem), dims, t->rank) : ad_blank(b, t->elem);
   }
 }
 
@@ -92,7 +88,7 @@ static int this_iteration(const Saver *s, int k, IrVal *at) {
 }
 
 // tape[at, ...] <- item
-static IrVal write_slice(IrBuilder *b, IrVal tape, const IrVal *at, int n, IrVal item) {
+IrVal rev_set_part(IrBuilder *b, IrVal tape, const IrVal *at, int n, IrVal item) {
   IrType t = ir_type(b->func, item);
   IrVal idx[IR_MAX_RANK], carried;
   for (int k = 0; k < n; k++) idx[k] = at[k];
@@ -129,7 +125,7 @@ static void write_scalar(Saver *s, IrBuilder *b, int tape, IrVal v) {
   if (s->plan->op->kind == IR_WHILE)
     s->tapes[tape] = ir_op2(b, IR_PUSH, s->tapes[tape], v);
   else if (s->n)
-    s->tapes[tape] = write_slice(b, s->tapes[tape], at, this_iteration(s, tape, at), v);
+    s->tapes[tape] = rev_set_part(b, s->tapes[tape], at, this_iteration(s, tape, at), v);
   else
     s->tapes[tape] = v; // a branch results in it, a build yields it
 }
@@ -140,7 +136,7 @@ static void write_item(Saver *s, IrBuilder *b, const Tape *item, int at, IrVal n
   if (tape_is_simple(s->rv->f, r, item)) {
     IrVal idx[IR_MAX_RANK];
     if (item->rank && r->owner->kind == IR_FOR)
-      s->tapes[at] = write_slice(b, s->tapes[at], idx, this_iteration(s, at, idx), now);
+      s->tapes[at] = rev_set_part(b, s->tapes[at], idx, this_iteration(s, at, idx), now);
     else
       write_scalar(s, b, at, now);
     return;
