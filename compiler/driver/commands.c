@@ -461,11 +461,9 @@ static const char *derivative_text(Work *w, const FnDecl *fn) {
 FnDecl *named_function(Session *s, const char *name) {
   FnDecl *fn = sema_find_fn(s->program, intern_cstr(s->names, name));
   if (fn) return fn;
-  Module *m = s->program->main;
-  Name *all = ARENA_ARRAY(s->arena, Name, m->fns.len);
-  for (int i = 0; i < m->fns.len; i++) all[i] = m->fns.data[i]->name;
-  Diag *d = diag_add(&s->diags, DIAG_NO_FUNCTION, LOC_NONE, "`%s` has no function `%s`", m->path, name);
-  const char *near = nearest_name(intern_cstr(s->names, name), all, m->fns.len);
+  Diag *d = diag_add(&s->diags, DIAG_NO_FUNCTION, LOC_NONE, "`%s` has no function `%s`",
+                     s->program->main->path, name);
+  const char *near = nearest_function(s, name);
   if (near) diag_help(&s->diags, d, "did you mean `%s`?", near);
   return NULL;
 }

@@ -45,6 +45,8 @@ CgModule *session_codegen(Session *s, IrModule *m, const CgMain *main);
 Jit *session_jit(Session *s, CgModule *cg, const JitSymbol *symbols, int n);
 // main's options, from its parameters and their defaults; NULL after errors (there is no main, ...).
 CgMain *session_main(Session *s);
+// The function of the program whose name is nearest to this one; NULL if none is near.
+Name nearest_function(Session *s, const char *name);
 
 // commands.c: the command line without the process: writes through the two texts, returns the exit code.
 typedef struct Console {

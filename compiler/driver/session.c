@@ -249,12 +249,23 @@ static bool option_elem(const Type *t, IrElem *out) {
   }
 }
 
+Name nearest_function(Session *s, const char *name) {
+  const Module *m = s->program->main;
+  Name *all = ARENA_ARRAY(s->arena, Name, m->fns.len);
+  for (int i = 0; i < m->fns.len; i++) all[i] = m->fns.data[i]->name;
+  return nearest_name(intern_cstr(s->names, name), all, m->fns.len);
+}
+
 CgMain *session_main(Session *s) {
   FnDecl *fn = sema_find_fn(s->program, intern_cstr(s->names, "main"));
   if (!fn) {
     Diag *d =
         diag_add(&s->diags, DIAG_NO_MAIN, LOC_NONE, "`%s` has no function `main`", s->program->main->path);
-    diag_help(&s->diags, d, "a program starts at `fn main() { ... }`");
+    const char *near = nearest_function(s, "main");
+    if (near)
+      diag_help(&s->diags, d, "is `%s` meant to be `main`? a program starts there", near);
+    else
+      diag_help(&s->diags, d, "a program starts at `fn main() { ... }`");
     return NULL;
   }
   CgMain *m = ARENA_NEW(s->arena, CgMain);

@@ -94,7 +94,7 @@ ModuleInfo *module_info(Checker *c, const Module *m);
 void declare_module(Checker *c, ModuleInfo *info);
 Name suggest_name(Checker *c, Name name);
 Name suggest_type(Checker *c, Name name);
-void report_unknown_name(Checker *c, Name name, Loc loc);
+Diag *report_unknown_name(Checker *c, Name name, Loc loc);            // NULL: there is nothing to add to it
 StructDecl *struct_find(Checker *c, Name module, Name name, Loc loc); // reports
 
 // ---- size.c, types.c: beyond types.h -----------------------------------------------------------------------------

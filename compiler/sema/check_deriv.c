@@ -92,6 +92,18 @@ static DerivMode read_mode(Checker *c, Expr *e) {
 
 // ---- wrt -----------------------------------------------------------------------------------------------------------------
 
+// "its parameters are `a`, `b` and `c`"
+static void help_names(Checker *c, Diag *g, const char *what, const Name *names, int n) {
+  StrBuf sb;
+  sb_init(&sb, c->a);
+  for (int i = 0; i < n; i++)
+    sb_addf(&sb, "%s`%s`", i == 0 ? "" : i + 1 < n ? ", " : " and ", names[i] ? names[i] : "_");
+  if (n == 1)
+    diag_help(c->d, g, "its only %.*s is %s", (int)strlen(what) - 1, what, sb.data);
+  else if (n > 1)
+    diag_help(c->d, g, "its %s are %s", what, sb.data);
+}
+
 static bool find_param(Checker *c, const Expr *target, const FnView *v, Expr *e, WrtPath *out) {
   Name *names = ARENA_ARRAY(c->a, Name, v->n_params + 1);
   bool named = true;
@@ -114,6 +126,8 @@ static bool find_param(Checker *c, const Expr *target, const FnView *v, Expr *e,
   if (near) {
     diag_help(c->d, g, "did you mean `%s`?", near);
     g->replace = near;
+  } else {
+    help_names(c, g, "parameters", names, v->n_params);
   }
   return false;
 }
@@ -138,7 +152,10 @@ static bool step_into(Checker *c, Expr *e, Type *t, WrtPath *out) {
     Diag *g = diag_add(c->d, DIAG_WRT, e->field.name_loc, "`%s` has no field `%s`", type_text(c->a, t),
                        e->field.name);
     Name near = nearest_name(e->field.name, names, n);
-    if (near) diag_help(c->d, g, "did you mean `%s`?", near);
+    if (near)
+      diag_help(c->d, g, "did you mean `%s`?", near);
+    else
+      help_names(c, g, "fields", names, n);
     return false;
   }
   e->field.index = index;

@@ -68,11 +68,11 @@ static void check_body_value(Checker *c, FnDecl *fn, Body b, Type *want) {
 
 static void check_plain(Checker *c, FnDecl *fn, FnInfo *info, Frame *frame) {
   frame->infer = info->inferring;
-  frame->result = info->inferring ? NULL : info->sig.result;
+  frame->result = info->inferring ? NULL : fn->lacks_result ? c->void_ : info->sig.result;
   int first_symbol = c->next_symbol + 1;
   Body b = check_body(c, fn->body, frame->result);
   if (!info->inferring) {
-    check_body_value(c, fn, b, info->sig.result);
+    check_body_value(c, fn, b, frame->result);
     return;
   }
   Type *t = b.value ? b.value : frame->result ? frame->result : c->void_;

@@ -121,9 +121,21 @@ static void check_update(Checker *c, Stmt *s, Type *target) {
     diag_help(c->d, g, "declare it as a float, `0.0`, or convert with `int(...)`");
 }
 
+// `x = 1` where there is no x: elsewhere that declares it.
+static bool is_undeclared(Checker *c, Stmt *s) {
+  Expr *e = s->assign.target;
+  if (e->kind != EXPR_NAME || s->assign.op != ASSIGN_SET || name_find(c, e->name.name)) return false;
+  Diag *g = report_unknown_name(c, e->name.name, e->loc);
+  if (g)
+    diag_help(c->d, g, "declare it: `let %s = ...`, or `var %s = ...` if it changes", e->name.name,
+              e->name.name);
+  e->type = c->error;
+  return true;
+}
+
 static void check_assign(Checker *c, Stmt *s) {
   if (!s->assign.target) return;
-  Type *target = check_target(c, s->assign.target);
+  Type *target = is_undeclared(c, s) ? c->error : check_target(c, s->assign.target);
   if (s->assign.op != ASSIGN_SET) {
     check_update(c, s, target);
     return;
@@ -178,12 +190,13 @@ static bool check_discarded(Checker *c, Expr *e) {
   Type *t = check_any(c, e, NULL);
   if (t->kind == TYPE_VOID || t->kind == TYPE_ERROR) return true;
   if (e->kind == EXPR_CALL && t->kind != TYPE_FN) {
-    if (has_inout(e)) return true;
+    if (has_inout(e) || c->d->n_errors) return true; // its `inout` may be what is missing
     Diag *g = diag_add(c->d, DIAG_UNUSED_RESULT, e->loc, "the result of this call is not used");
     diag_label(c->d, g, "gives `%s`", type_text(c->a, t));
     diag_help(c->d, g, "if that is meant, write `let _ = ...`");
     return true;
   }
+  if (c->d->n_errors) return true; // perhaps this one
   Diag *g = diag_add(c->d, DIAG_UNUSED_RESULT, e->loc, "this value is not used");
   if (e->kind == EXPR_BINARY && e->binary.op == BIN_EQ) diag_help(c->d, g, "to assign, write `=`");
   if (t->kind == TYPE_FN) diag_help(c->d, g, "to call the function, add its arguments in parentheses");

@@ -204,12 +204,17 @@ static void add_globals(Checker *c, Names *out) {
   if (prelude && prelude != c->info) add_map(c, out, &prelude->names);
 }
 
-Name suggest_name(Checker *c, Name name) {
+static Name suggest_local(Checker *c, Name name) {
   Names all = {0};
   for (const Scope *s = c->scope; s; s = s->outer)
     for (int i = 0; i < s->symbols.len; i++)
       if (s->symbols.data[i]->loc.file) vec_push(c->a, &all, s->symbols.data[i]->name);
-  Name near = nearest_name(name, all.data, all.len);
+  return nearest_name(name, all.data, all.len);
+}
+
+Name suggest_name(Checker *c, Name name) {
+  Names all = {0};
+  Name near = suggest_local(c, name);
   if (near) return near; // what is near at hand is likelier meant
   add_globals(c, &all);
   add_map(c, &all, &c->builtins);
@@ -240,17 +245,62 @@ static void make_known(Checker *c, Name name) {
   c->scope = inner;
 }
 
-void report_unknown_name(Checker *c, Name name, Loc loc) {
+typedef struct Elsewhere {        // what other languages call it
+  const char *name, *here, *help; // its name here, or what to say instead
+} Elsewhere;
+
+static const char no_module[] = "elementary functions need no module: `sqrt(x)`, `sum(v)`";
+static const char no_null[] = "dp has no empty value: a variable has a value from its start";
+static const Elsewhere values_elsewhere[] = {{"True", "true", NULL},
+                                             {"False", "false", NULL},
+                                             {"TRUE", "true", NULL},
+                                             {"FALSE", "false", NULL},
+                                             {"length", "len", NULL},
+                                             {"size", "len", NULL},
+                                             {"append", "push", NULL},
+                                             {"ln", "log", NULL},
+                                             {"fabs", "abs", NULL},
+                                             {"sgn", "sign", NULL},
+                                             {"println", "print", NULL},
+                                             {"printf", "print", NULL},
+                                             {"echo", "print", NULL},
+                                             {"eye", "identity", NULL},
+                                             {"arange", "range", NULL},
+                                             {"PI", "pi", NULL},
+                                             {"power", NULL, "the power is `x^y`"},
+                                             {"pow", NULL, "the power is `x^y`"},
+                                             {"null", NULL, no_null},
+                                             {"None", NULL, no_null},
+                                             {"nil", NULL, no_null},
+                                             {"math", NULL, no_module},
+                                             {"np", NULL, no_module},
+                                             {"numpy", NULL, no_module},
+                                             {"jnp", NULL, no_module},
+                                             {"torch", NULL, no_module}};
+
+static const Elsewhere *find_elsewhere(Name name) {
+  for (size_t i = 0; i < sizeof values_elsewhere / sizeof *values_elsewhere; i++)
+    if (strcmp(values_elsewhere[i].name, name) == 0) return &values_elsewhere[i];
+  return NULL;
+}
+
+Diag *report_unknown_name(Checker *c, Name name, Loc loc) {
   for (int i = 0; c->module && i < c->module->lost.len; i++)
-    if (c->module->lost.data[i] == name) return;
+    if (c->module->lost.data[i] == name) return NULL;
   Diag *g = diag_add(c->d, DIAG_NAME, loc, "`%s` is not declared", name);
-  Name near = c->d->n_errors <= c->d->error_limit ? suggest_name(c, name) : NULL; // nobody will read it
+  const Elsewhere *known = find_elsewhere(name);
+  bool seen = c->d->n_errors <= c->d->error_limit; // else nobody will read it
+  Name near = !seen ? NULL : known ? suggest_local(c, name) : suggest_name(c, name);
+  if (known && !near) near = known->here;
   diag_label(c->d, g, "not found in this scope");
   if (near) {
     diag_help(c->d, g, "did you mean `%s`?", near);
     g->replace = near;
+  } else if (known) {
+    diag_help(c->d, g, "%s", known->help);
   }
   make_known(c, name);
+  return near || known ? NULL : g;
 }
 
 // What other languages call it.

@@ -411,7 +411,7 @@ static void collect_sizes(Checker *c, Signature *sig, const Scope *scope) {
 }
 
 static Type *resolve_result(Checker *c, FnDecl *fn) {
-  if (!fn->result) return c->void_;
+  if (!fn->result) return fn->lacks_result ? c->error : c->void_;
   scope_push(c); // names bound by the result alone are not sizes of the body
   Type *t = resolve_type(c, fn->result, SIZES_OPAQUE);
   c->scope = c->scope->outer;

@@ -288,12 +288,13 @@ struct FnDecl {
   Loc loc, name_loc;
   const char *doc; // the /// lines, NULL if none
   ParamVec params;
-  TypeExpr *result; // NULL: none, or inferred for `= e`
-  Expr *body;       // EXPR_BLOCK, or the expression after `=`; NULL for an extern
-  bool expr_body;   // written with `=` or `=>`
-  Name symbol;      // extern: the C symbol (defaults to the name)
-  bool slots;       // extern: `@slots` runtime convention
-  bool pure;        // extern: `@pure`
+  TypeExpr *result;  // NULL: none, or inferred for `= e`
+  Expr *body;        // EXPR_BLOCK, or the expression after `=`; NULL for an extern
+  bool expr_body;    // written with `=` or `=>`
+  bool lacks_result; // no result type, but a `return` with a value: its calls are no mistakes
+  Name symbol;       // extern: the C symbol (defaults to the name)
+  bool slots;        // extern: `@slots` runtime convention
+  bool pure;         // extern: `@pure`
   Module *module;
   struct Signature *sig;               // (sema)
   FnDecl *adjoint_rule, *tangent_rule; // (sema) of this function

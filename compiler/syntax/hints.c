@@ -64,8 +64,8 @@ static const Foreign statements[] = {
     {"try", "dp has no exceptions", "an error ends the program with its place; check with `if` before"},
     {"throw", "dp has no exceptions", "write `assert condition, \"message\"`"},
     {"raise", "dp has no exceptions", "write `assert condition, \"message\"`"},
-    {"print", "a call needs parentheses", "write `print(\"...\")`"},
-    {"println", "a call needs parentheses", "write `print(\"...\")`"},
+    {"print", "a call needs parentheses", "write `print(...)`"},
+    {"println", "a call needs parentheses", "write `print(...)`"},
     {"yield", "dp has no generators", "push to an array and return it"},
     {"del", "values are freed by themselves", "leave this out"},
     {"pass", "an empty block is `{}`", "leave this out"},
@@ -123,13 +123,76 @@ bool hint_let(Parser *p) {
   return at(p, TOK_NAME) && (hint_declaring_word(p) || hint_typed_variable(p) || hint_unlet(p));
 }
 
-bool hint_return(Parser *p) {
-  static const Name words[] = {"return"};
-  if (!follows(p, 1, TOK_NAME) && !follows(p, 1, TOK_INT) && !follows(p, 1, TOK_FLOAT)) return false;
-  if (kind_ahead(p, 2) == TOK_EQ || !nearest_name(cur(p)->text, words, 1)) return false;
-  Diag *g = complain(p, DIAG_SYNTAX, here(p), "`%s` is no word of the language", cur(p)->text);
-  help(p, g, "did you mean `return`?");
-  g->replace = words[0];
+static const TokenKind statement_words[] = {TOK_RETURN, TOK_FOR, TOK_WHILE, TOK_IF,
+                                            TOK_ASSERT, TOK_LET, TOK_VAR};
+static const TokenKind declaration_words[] = {TOK_STRUCT, TOK_IMPORT, TOK_EXTERN, TOK_ADJOINT, TOK_TANGENT};
+
+// The word that this token was meant to be, or TOK_NAME.
+static TokenKind nearest_word(Parser *p, const TokenKind *kinds, int n) {
+  Name words[8];
+  TokenKind then = kind_ahead(p, 2);
+  bool assigns = then == TOK_EQ || then == TOK_COLON;
+  for (int i = 0; i < n; i++) {
+    const char *text = token_kind_text(kinds[i]); // in backquotes
+    bool declares = kinds[i] == TOK_LET || kinds[i] == TOK_VAR;
+    words[i] = assigns == declares ? intern(p->names, text + 1, strlen(text) - 2) : NULL;
+  }
+  Name near = nearest_name(cur(p)->text, words, n);
+  for (int i = 0; near && i < n; i++)
+    if (words[i] == near) return kinds[i];
+  return TOK_NAME;
+}
+
+bool hint_word(Parser *p, bool declaration) {
+  TokenKind next = kind_ahead(p, 1);
+  bool value = next == TOK_NAME || next == TOK_INT || next == TOK_FLOAT || next == TOK_TRUE ||
+               next == TOK_FALSE || next == TOK_NOT;
+  if (!at(p, TOK_NAME) || ahead(p, 1)->nl || !value) return false;
+  const char *word = cur(p)->text;
+  if (is_type_name(word) || FIND(statements, word) || FIND(declarations, word)) return false;
+#define COUNT(kinds) (int)(sizeof(kinds) / sizeof *(kinds))
+  TokenKind meant = declaration ? nearest_word(p, declaration_words, COUNT(declaration_words))
+                                : nearest_word(p, statement_words, COUNT(statement_words));
+#undef COUNT
+  if (meant == TOK_NAME) return false;
+  const char *text = token_kind_text(meant);
+  Diag *g = complain(p, DIAG_SYNTAX, here(p), "`%s` is no word of the language", word);
+  help(p, g, "did you mean %s?", text);
+  g->replace = arena_strdup(p->arena, text + 1, strlen(text) - 2);
+  p->toks[p->pos].kind = (uint8_t)meant;
+  return true;
+}
+
+void hint_lambda(Parser *p, Diag *g) {
+  help(p, g, "a lambda starts with `fn`: `fn(x) => e`");
+  for (int n = -1; p->pos + n >= 0; n--) { // its parameters
+    TokenKind k = (TokenKind)p->toks[p->pos + n].kind;
+    if (k != TOK_NAME && k != TOK_COMMA && k != TOK_LPAREN && k != TOK_RPAREN) break;
+    if (k == TOK_NAME) vec_push(p->arena, &p->module->lost, p->toks[p->pos + n].text);
+    if (k == TOK_LPAREN) break;
+  }
+}
+
+bool hint_prefix(Parser *p) {
+  const Token *next = ahead(p, 1);
+  bool string = next->kind == TOK_STRING || next->kind == TOK_STR_OPEN;
+  if (next->nl) return false;
+  if (string && next->glued && cur(p)->len == 1) {
+    Diag *g = complain(p, DIAG_FOREIGN, here(p), "a string has no prefix");
+    help(p, g, "leave it out: braces in a string hold expressions");
+    g->replace = "";
+  } else if (at_word(p, "new") && next->kind == TOK_NAME) {
+    Diag *g = complain(p, DIAG_FOREIGN, here(p), "a struct is made without `new`");
+    help(p, g, "write `%s { ... }`", next->text);
+    g->replace = "";
+  } else if (at_word(p, "lambda") && (next->kind == TOK_NAME || next->kind == TOK_COLON)) {
+    help(p, fail(p, DIAG_FOREIGN, here(p), "a lambda starts with `fn`"), "write `fn(%s) => e`",
+         next->kind == TOK_NAME ? next->text : "");
+    return true;
+  } else {
+    return false;
+  }
+  advance(p);
   return true;
 }
 
@@ -208,7 +271,9 @@ void hint_statement_end(Parser *p, Diag *g) {
   if (at(p, TOK_DOT_DOT)) {
     help(p, g, "a range stands after `in` and within the brackets of an index");
   } else if (at(p, TOK_FAT_ARROW)) {
-    help(p, g, "a lambda starts with `fn`: `fn(x) => e`");
+    hint_lambda(p, g);
+  } else if (at(p, TOK_COLON) && before->kind == TOK_STRING) {
+    help(p, g, "dp has no dictionaries; values with names make a struct");
   } else if (at(p, TOK_COLON)) {
     help(p, g, "blocks are written in braces; a variable is declared with `let` or `var`");
   } else if (at(p, TOK_COMMA)) {

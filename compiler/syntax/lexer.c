@@ -96,7 +96,7 @@ static Diag *lex_error(Lexer *lx, DiagCode code, Loc loc, const char *message) {
 }
 
 static void push(Lexer *lx, TokenKind kind, size_t from, const char *text) {
-  Token t = {(uint32_t)from, (uint32_t)(lx->pos - from), text, (uint8_t)kind, lx->nl, lx->glued};
+  Token t = {(uint32_t)from, (uint32_t)(lx->pos - from), text, (uint8_t)kind, lx->nl, lx->glued, false};
   vec_push(lx->arena, &lx->out->toks, t);
   lx->nl = false;
   lx->glued = true;
@@ -386,7 +386,7 @@ static const Foreign foreign[] = {
     {"!", TOK_NOT, "not ", "dp writes the logical operators as words", "write `not`"},
     {"%", TOK_STAR, NULL, "dp has no operator `%`", "the remainder is `mod(a, b)`"},
     {"&", TOK_AND, NULL, "dp has no operator `&`",
-     "`and` joins conditions; values are never passed by address"},
+     "`and` joins conditions; an argument that the call changes is marked `inout`"},
     {"|", TOK_OR, NULL, "dp has no operator `|`", "`or` joins conditions"},
     {"?", TOK_BAD, NULL, "dp has no operator `?`",
      "choose with `if c { a } else { b }`, which is an expression"},
@@ -399,7 +399,23 @@ static bool starts_with(const Lexer *lx, const char *text) {
   return lx->len - lx->pos >= n && memcmp(lx->s + lx->pos, text, n) == 0;
 }
 
+// `|x| e`, which begins where a value is due.
+static bool lex_pipes(Lexer *lx) {
+  TokenKind last = last_kind(lx);
+  if (peek(lx, 0) != '|' || (last != TOK_LPAREN && last != TOK_COMMA && last != TOK_EQ)) return false;
+  size_t end = lx->pos + 1;
+  while (end < lx->len && lx->s[end] != '|' && lx->s[end] != '\n') end++;
+  if (end == lx->len || lx->s[end] != '|') return false;
+  size_t from = lx->pos;
+  lx->pos = end + 1;
+  Diag *g = lex_error(lx, DIAG_FOREIGN, span(lx, from, lx->pos), "a lambda starts with `fn`");
+  diag_help(lx->diags, g, "write `fn(%.*s) => e`", (int)(end - from - 1), lx->s + from + 1);
+  push(lx, TOK_BAD, from, NULL);
+  return true;
+}
+
 static bool lex_foreign(Lexer *lx) {
+  if (lex_pipes(lx)) return true;
   for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
     const Foreign *f = &foreign[i];
     if (!starts_with(lx, f->text) || starts_with(lx, "!=")) continue;
@@ -409,6 +425,7 @@ static bool lex_foreign(Lexer *lx) {
     diag_help(lx->diags, g, "%s", f->help);
     g->replace = f->replace;
     push(lx, f->meant, from, NULL);
+    vec_last(&lx->out->toks).told = true;
     return true;
   }
   return false;

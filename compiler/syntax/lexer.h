@@ -16,6 +16,7 @@ typedef struct Token {
   uint8_t kind;     // TokenKind
   bool nl;          // the first on its line
   bool glued;       // no space before it
+  bool told;        // it stands for another language's operator, which is reported
 } Token;
 
 typedef struct Tokens {

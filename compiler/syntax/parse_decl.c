@@ -32,12 +32,17 @@ static const char *take_doc(Parser *p) {
 // ---- functions ------------------------------------------------------------------------------------------------
 
 static void parse_param_type(Parser *p, Param *par, bool types_needed) {
-  if (!p->panic && at(p, TOK_NAME) && !at_new_line(p)) { // `f64 x`, `x f64`
-    Diag *g = fail(p, DIAG_FOREIGN, par->loc, "a parameter is written `name: type`");
+  bool two = !p->panic && at(p, TOK_NAME) && !at_new_line(p);
+  bool type_first = two && is_type_name(par->name);
+  if (type_first || (two && types_needed)) { // `f64 x`, `x f64`
+    Diag *g = complain(p, DIAG_FOREIGN, par->loc, "a parameter is written `name: type`");
     diag_span(p->diags, g, here(p), "found a second name");
-    bool type_first = is_type_name(par->name);
-    help(p, g, "write `%s: %s`", type_first ? cur(p)->text : par->name,
-         type_first ? par->name : cur(p)->text);
+    Name type = type_first ? par->name : cur(p)->text;
+    if (type_first) par->name = cur(p)->text;
+    help(p, g, "write `%s: %s`", par->name, type);
+    advance(p);
+    par->type = type_error(p);
+    return;
   }
   if (!p->panic && accept(p, TOK_COLON)) {
     par->type = parse_type(p);
@@ -65,8 +70,8 @@ static Param parse_param(Parser *p, bool types_needed) {
 
 static bool follows_params(const Parser *p) {
   TokenKind k = kind(p);
-  return k == TOK_ARROW || k == TOK_LBRACE || k == TOK_EQ || k == TOK_FAT_ARROW || k == TOK_COLON ||
-         cur(p)->nl;
+  return k == TOK_NAME || k == TOK_ARROW || k == TOK_LBRACE || k == TOK_EQ || k == TOK_FAT_ARROW ||
+         k == TOK_COLON || cur(p)->nl;
 }
 
 ParamVec parse_params(Parser *p, bool types_needed) {
@@ -83,13 +88,21 @@ ParamVec parse_params(Parser *p, bool types_needed) {
   while (!p->panic && !at(p, TOK_RPAREN)) {
     Param par = parse_param(p, types_needed);
     vec_push(p->arena, &params, par);
-    if (!accept(p, TOK_COMMA)) break;
+    if (!next_in_list(p, "this parameter")) break;
   }
   close_list(p, TOK_RPAREN, "this parameter");
   bracket_end(p, m);
   if (p->panic && recover_bracket(p, base) && !follows_params(p))
     p->panic = PANIC_STMT; // it was not their end
   return params;
+}
+
+// `fn f(x: f64) f64 {`
+static bool at_bare_result(const Parser *p) {
+  if (at_new_line(p)) return false;
+  TokenKind next = kind_ahead(p, 1);
+  return at(p, TOK_LBRACKET) ||
+         (at(p, TOK_NAME) && (next == TOK_LBRACE || next == TOK_EQ || next == TOK_LBRACKET));
 }
 
 static void parse_result(Parser *p, FnDecl *f) {
@@ -99,6 +112,10 @@ static void parse_result(Parser *p, FnDecl *f) {
     help(p, g, "write `->`");
     g->replace = "->";
     advance(p);
+    f->result = parse_type(p);
+  } else if (at_bare_result(p)) {
+    help(p, complain(p, DIAG_FOREIGN, here(p), "a function's result type follows `->`"),
+         "put `->` before it");
     f->result = parse_type(p);
   } else if (accept(p, TOK_ARROW)) {
     f->result = parse_type(p);
@@ -162,10 +179,12 @@ FnDecl *parse_fn(Parser *p, FnKind fn_kind) {
                         &f->name_loc);
   f->params = parse_params(p, true);
   parse_result(p, f);
+  p->returns = false;
   if (fn_kind == FN_EXTERN)
     parse_extern_symbol(p, f);
   else
     parse_body(p, f, base);
+  f->lacks_result = p->returns && !f->result && !f->expr_body && fn_kind == FN_PLAIN;
   f->loc = since(p, f->loc);
   return f;
 }
@@ -332,6 +351,10 @@ static void stray_brace(Parser *p) {
 static void parse_stray(Parser *p) {
   if (at(p, TOK_RBRACE)) {
     stray_brace(p);
+    return;
+  }
+  if (hint_word(p, true)) {
+    parse_declaration(p);
     return;
   }
   if (hint_declaration(p)) return;

@@ -182,7 +182,7 @@ static Expr *parse_paren(Parser *p) {
   bool comma = false;
   while (!p->panic && !at(p, TOK_RPAREN)) {
     vec_push(p->arena, &parts, parse_expr(p));
-    comma = accept(p, TOK_COMMA);
+    comma = next_in_list(p, "this expression");
     if (!comma) break;
   }
   close_list(p, TOK_RPAREN, "this expression");
@@ -217,7 +217,7 @@ static Expr *parse_array(Parser *p) {
     ExprVec elems = {0};
     while (!p->panic && !at(p, TOK_RBRACKET)) {
       vec_push(p->arena, &elems, parse_expr(p));
-      if (!accept(p, TOK_COMMA)) break;
+      if (!next_in_list(p, "this element")) break;
     }
     close_list(p, TOK_RBRACKET, "this element");
     e = expr_new(p, EXPR_ARRAY, since(p, from));
@@ -231,11 +231,11 @@ static Expr *parse_index(Parser *p, Expr *base) {
   ExprVec idx = {0};
   Mode m = bracket_start(p);
   while (!p->panic && !at(p, TOK_RBRACKET)) {
-    vec_push(p->arena, &idx, parse_range(p));
+    if (!at(p, TOK_COLON)) vec_push(p->arena, &idx, parse_range(p));
     if (!p->panic && at(p, TOK_COLON))
       help(p, fail(p, DIAG_FOREIGN, here(p), "dp writes a slice with `..`"),
            "write `a[lo..hi]`, or `a[..]` for all");
-    if (!accept(p, TOK_COMMA)) break;
+    if (!next_in_list(p, "this index")) break;
   }
   if (idx.len == 0)
     help(p, fail(p, DIAG_SYNTAX, here(p), "expected an index, found %s", found(p)),
@@ -305,7 +305,7 @@ static Expr *parse_call(Parser *p, Expr *callee) {
   while (!p->panic && !at(p, TOK_RPAREN)) {
     Arg a = parse_arg(p);
     vec_push(p->arena, &call.call.args, a);
-    if (!accept(p, TOK_COMMA)) break;
+    if (!next_in_list(p, "this argument")) break;
   }
   close_list(p, TOK_RPAREN, "this argument");
   bracket_end(p, m);
@@ -332,12 +332,15 @@ static bool names_struct(const Expr *e) {
 static FieldInit parse_field_init(Parser *p) {
   FieldInit f = {0};
   f.name = expect_name(p, "a field's name", &f.name_loc);
-  if (!p->panic && !at(p, TOK_COLON)) {
+  if (!p->panic && at(p, TOK_EQ)) {
+    Diag *g = complain(p, DIAG_FOREIGN, here(p), "a field's value follows `:`");
+    g->replace = ":";
+    help(p, g, "write `%s: ...`", f.name);
+    advance(p);
+  } else if (!p->panic && !accept(p, TOK_COLON)) {
     Diag *g = fail(p, DIAG_SYNTAX, gap(p), "expected `:` and the field's value, found %s", found(p));
-    if (at(p, TOK_EQ)) g->replace = ":";
     help(p, g, "write `%s: ...`", f.name);
   }
-  expect(p, TOK_COLON, "`:` and the field's value");
   f.value = parse_expr(p);
   return f;
 }
@@ -352,7 +355,7 @@ static Expr *parse_struct(Parser *p, Expr *named) {
   while (!p->panic && !at(p, TOK_RBRACE)) {
     FieldInit f = parse_field_init(p);
     vec_push(p->arena, &lit.strukt.fields, f);
-    if (!accept(p, TOK_COMMA)) break;
+    if (!next_in_list(p, "this field")) break;
   }
   close_list(p, TOK_RBRACE, "this field");
   bracket_end(p, m);
@@ -443,8 +446,10 @@ static Expr *parse_lambda(Parser *p) {
     return expr_error(p);
   }
   ParamVec params = parse_params(p, false);
+  bool returns = p->returns;
   expect_lambda_arrow(p);
   Expr *body = p->panic ? expr_error(p) : at(p, TOK_LBRACE) ? parse_block(p, base, "`=>`") : parse_expr(p);
+  p->returns = returns;
   Expr *e = expr_new(p, EXPR_LAMBDA, since(p, from));
   e->lambda.params = params;
   e->lambda.body = body;
@@ -453,6 +458,8 @@ static Expr *parse_lambda(Parser *p) {
 
 // ---- from primary to the whole --------------------------------------------------------------------------------
 
+static Expr *parse_primary(Parser *p);
+
 static Expr *parse_name(Parser *p) {
   if (at_word(p, "_")) {
     Diag *g = complain(p, DIAG_SYNTAX, here(p), "`_` is not a value");
@@ -460,6 +467,7 @@ static Expr *parse_name(Parser *p) {
     advance(p);
     return expr_error(p);
   }
+  if (hint_prefix(p)) return p->panic ? expr_error(p) : parse_primary(p);
   Expr *e = expr_new(p, EXPR_NAME, here(p));
   e->name.name = cur(p)->text;
   advance(p);
@@ -554,15 +562,18 @@ static bool at_increment(const Parser *p) {
          (next->nl || next->kind == TOK_RBRACE || next->kind == TOK_SEMI || next->kind == TOK_EOF);
 }
 
-static void fail_increment(Parser *p) {
+static void fail_increment(Parser *p, Loc both) {
   char sign = at(p, TOK_PLUS) ? '+' : '-';
-  Loc both = loc_join(token_loc(p, &p->toks[p->pos - 1]), here(p));
   Diag *g = fail(p, DIAG_FOREIGN, both, "dp has no operator `%c%c`", sign, sign);
   help(p, g, "write `x %c= 1`", sign);
 }
 
 // A `+` where an operand should be.
 static void skip_plus(Parser *p) {
+  if (kind_ahead(p, 1) == TOK_PLUS && ahead(p, 1)->glued) {
+    fail_increment(p, loc_join(here(p), token_loc(p, ahead(p, 1))));
+    return;
+  }
   Diag *g = complain(p, DIAG_FOREIGN, here(p), "dp has no unary `+`");
   help(p, g, "leave it out");
   g->replace = "";
@@ -572,7 +583,8 @@ static void skip_plus(Parser *p) {
 // `-x`, `x ^ y`: `^` binds tighter than the minus before it and takes one after it.
 static Expr *parse_unary(Parser *p) {
   int outer;
-  if ((at(p, TOK_PLUS) || at(p, TOK_MINUS)) && at_increment(p)) fail_increment(p);
+  if ((at(p, TOK_PLUS) || at(p, TOK_MINUS)) && at_increment(p))
+    fail_increment(p, loc_join(token_loc(p, &p->toks[p->pos - 1]), here(p)));
   if (!p->panic && at(p, TOK_PLUS)) skip_plus(p);
   if (p->panic) return expr_error(p);
   Loc from = here(p);
@@ -621,6 +633,7 @@ static Expr *parse_binary(Parser *p, int min) {
   BinaryOp op;
   while (!p->panic && binary_op_of(kind(p), &op) && binary_op_precedence(op) >= min) {
     if (at_new_line(p) && (op == BIN_SUB || op == BIN_MATMUL)) break;
+    if (at_new_line(p) && op == BIN_ADD && kind_ahead(p, 1) == TOK_PLUS && ahead(p, 1)->glued) break; // `++x`
     int prec = binary_op_precedence(op), outer;
     Loc op_loc = here(p);
     bool chained = prec == PREC_COMPARE && compared;

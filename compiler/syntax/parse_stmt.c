@@ -154,7 +154,7 @@ static Stmt *parse_expr_statement(Parser *p) {
   if (!p->panic && assign_op_of(kind(p), &op)) return parse_assign(p, e, op, from);
   if (!p->panic && at(p, TOK_COMMA)) {
     Diag *g = fail(p, DIAG_SYNTAX, here(p), "expected the end of the statement, found `,`");
-    help(p, g, "several values stand in parentheses: `(a, b) = (b, a)`");
+    help(p, g, "several values stand in parentheses, `(a, b) = (b, a)`; an array in brackets, `[a, b]`");
   }
   Stmt *s = stmt_new(p, STMT_EXPR, since(p, from));
   s->expr = e;
@@ -292,6 +292,7 @@ static Stmt *parse_return(Parser *p) {
   Stmt *s = stmt_new(p, STMT_RETURN, here(p));
   advance(p);
   if (at_statement_end(p)) return s;
+  p->returns = true;
   Expr *e = parse_expr(p);
   if (at(p, TOK_COMMA) && !p->panic) {
     ExprVec parts = {0};
@@ -369,7 +370,7 @@ static Stmt *parse_statement_inner(Parser *p) {
   case TOK_ADJOINT:
   case TOK_TANGENT: return parse_nested_declaration(p);
   case TOK_NAME:
-    if (hint_return(p)) return parse_return(p);
+    if (hint_word(p, false)) return parse_statement_inner(p);
     return parse_expr_statement(p);
   default: return parse_expr_statement(p);
   }
@@ -383,8 +384,10 @@ static Stmt *parse_statement(Parser *p) {
   Stmt *s = lost_else ? stmt_new(p, STMT_ERROR, here(p)) : parse_statement_inner(p);
   if (!p->panic) s->loc = since(p, s->loc);
   if (!p->panic && !at_statement_end(p)) {
-    Diag *g = fail(p, DIAG_SYNTAX, here(p), "expected the end of the statement, found %s", found(p));
-    hint_statement_end(p, g);
+    bool closes = at(p, TOK_RPAREN) || at(p, TOK_RBRACKET);
+    Diag *g = closes ? fail(p, DIAG_UNCLOSED, here(p), "this %s closes nothing", token_kind_text(kind(p)))
+                     : fail(p, DIAG_SYNTAX, here(p), "expected the end of the statement, found %s", found(p));
+    if (!closes) hint_statement_end(p, g);
   }
   if (p->panic) {
     if (s->kind == STMT_EXPR) s->kind = STMT_ERROR;
@@ -417,6 +420,7 @@ static void unclosed_block(Parser *p, int opener) {
 // The last expression of a block is its value, if it can have one.
 static void take_value(Parser *p, Expr *e) {
   Stmt *last = e->block.stmts.len ? vec_last(&e->block.stmts) : NULL;
+  if (last && last->kind == STMT_ERROR) e->block.value = expr_error(p); // it may have been meant as one
   if (!last || last->kind != STMT_EXPR || p->panic) return;
   Expr *v = last->expr;
   if ((v->kind == EXPR_IF || v->kind == EXPR_BLOCK) && !has_value(v)) {

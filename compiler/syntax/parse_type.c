@@ -26,7 +26,7 @@ static ExprVec parse_sizes(Parser *p) {
   Mode m = bracket_start(p);
   while (!p->panic && !at(p, TOK_RBRACKET)) {
     vec_push(p->arena, &sizes, parse_size(p));
-    if (!accept(p, TOK_COMMA)) break;
+    if (!next_in_list(p, "this size")) break;
   }
   if (sizes.len == 0)
     help(p, fail(p, DIAG_SYNTAX, here(p), "expected a size, found %s", found(p)),
@@ -57,6 +57,7 @@ static TypeExpr *parse_array_type(Parser *p) {
     help(p, fail(p, DIAG_SYNTAX, since(p, t->loc), "the brackets of an array type hold its sizes"),
          "write the size first: `[n]%s`", t->sizes.data[0]->name.name);
   }
+  if (p->panic) return type_error(p);
   t->elem = parse_type(p);
   t->loc = since(p, t->loc);
   return t;
@@ -112,6 +113,7 @@ static TypeExpr *parse_named_type(Parser *p) {
   if (at(p, TOK_LBRACKET) && !at_new_line(p)) {
     t->sizes = parse_sizes(p);
     t->loc = since(p, t->loc);
+    if (p->panic) return type_error(p);
     if (!is_scalar_name(t->name)) return t;
     TypeExpr *array = type_new(p, TYPEX_ARRAY, t->loc);
     array->sizes = t->sizes;
@@ -120,6 +122,11 @@ static TypeExpr *parse_named_type(Parser *p) {
          t->name);
     t->sizes = (ExprVec){0};
     return array;
+  }
+  if (at(p, TOK_LT) && cur(p)->glued) { // `Vec<f64>`
+    help(p, fail(p, DIAG_FOREIGN, since(p, t->loc), "a type has no parameters in `<>`"),
+         "`[n]f64` is a vector, `[n, m]f64` a matrix, `[*]f64` an array that grows");
+    return type_error(p);
   }
   t->loc = since(p, t->loc);
   return t;

@@ -77,7 +77,12 @@ int indent_of(const Parser *p, const Token *t) {
 static void skip_to_declaration(Parser *p) {
   int indent = indent_of(p, &p->toks[p->decl_start]);
   if (p->pos == p->decl_start) advance(p);
-  while (!at(p, TOK_EOF) && !(at_decl(p) && indent_of(p, cur(p)) <= indent)) advance(p);
+  while (!at(p, TOK_EOF) && !(at_decl(p) && indent_of(p, cur(p)) <= indent)) {
+    bool let = cur(p)->nl &&
+               (at(p, TOK_LET) || at(p, TOK_VAR)); // also outside of any function, and told with the first
+    if (let && indent_of(p, cur(p)) <= indent) lose_names(p);
+    advance(p);
+  }
   p->panic = PANIC_DECL;
 }
 
@@ -91,7 +96,7 @@ static Diag *report(Parser *p, DiagCode code, Loc loc, const char *fmt, va_list 
 }
 
 Diag *fail(Parser *p, DiagCode code, Loc loc, const char *fmt, ...) {
-  bool silent = p->panic || at(p, TOK_BAD);
+  bool silent = p->panic || at(p, TOK_BAD) || cur(p)->told;
   if (!p->panic) p->panic = PANIC_STMT;
   p->spare = (Diag){0};
   if (silent) return &p->spare;
@@ -110,6 +115,11 @@ Diag *complain(Parser *p, DiagCode code, Loc loc, const char *fmt, ...) {
   Diag *g = report(p, code, loc, fmt, ap);
   va_end(ap);
   return g;
+}
+
+void lose_name(Parser *p, int n) {
+  const Token *t = ahead(p, n);
+  if (t->kind == TOK_NAME) vec_push(p->arena, &p->module->lost, t->text);
 }
 
 void lose_names(Parser *p) {
@@ -170,6 +180,20 @@ void bracket_end(Parser *p, Mode m) {
   p->no_struct = m.no_struct;
 }
 
+// Is the rest of the line after token `at` a comment?
+static bool comment_between(const Parser *p, int at) {
+  uint32_t from = p->toks[at].off + p->toks[at].len, to = cur(p)->off;
+  const Token *next = &p->toks[at + 1 < p->n_toks ? at + 1 : at];
+  int indent = 0;
+  for (int i = 0; i < p->lexed.comments.len; i++) {
+    Loc l = p->lexed.comments.data[i];
+    if (l.off < from || l.off >= to) continue;
+    for (uint32_t k = from; k < l.off; k++) indent += p->src->text[k] == '\n';
+    return indent == 0 && next->nl;
+  }
+  return false;
+}
+
 static bool close_after(Parser *p, TokenKind k, const char *comma, const char *after) {
   if (p->panic) return false;
   const Token *opener = &p->toks[vec_last(&p->open)];
@@ -184,12 +208,42 @@ static bool close_after(Parser *p, TokenKind k, const char *comma, const char *a
   diag_span(p->diags, g, token_loc(p, opener), "this %s is still open", open);
   if (at(p, TOK_DOT_DOT)) help(p, g, "a range stands after `in` and within the brackets of an index");
   if (at(p, TOK_EQ)) help(p, g, "`==` compares; `=` assigns, and is a statement");
-  if (at(p, TOK_FOR)) help(p, g, "the loop comes first: `[for x in xs: e]`, `sum(for x in xs: e)`");
+  if (at(p, TOK_FOR)) {
+    help(p, g, "the loop comes first: `[for x in xs: e]`, `sum(for x in xs: e)`");
+    lose_name(p, 1);
+  }
+  if (at(p, TOK_FAT_ARROW)) hint_lambda(p, g);
   if (at(p, TOK_SEMI)) help(p, g, "the parts of a list are separated by `,`");
+  if (lost && comment_between(p, p->pos - 1))
+    help(p, g, "`//` starts a comment; the floored quotient of ints is `div(a, b)`");
   return false;
 }
 
 bool close_list(Parser *p, TokenKind k, const char *after) { return close_after(p, k, "`,` or ", after); }
+
+// `(a b)`: something that can only be the next element stands where a comma should be.
+static bool lacks_comma(const Parser *p) {
+  switch (kind(p)) {
+  case TOK_NAME:
+  case TOK_INT:
+  case TOK_FLOAT:
+  case TOK_STRING:
+  case TOK_STR_OPEN:
+  case TOK_TRUE:
+  case TOK_FALSE:
+  case TOK_INOUT: return !p->panic && !cur(p)->nl && !cur(p)->told;
+  default: return false;
+  }
+}
+
+bool next_in_list(Parser *p, const char *after) {
+  if (p->panic) return false;
+  if (accept(p, TOK_COMMA)) return true;
+  if (!lacks_comma(p)) return false;
+  Diag *g = complain(p, DIAG_SYNTAX, here(p), "expected `,` after %s, found %s", after, found(p));
+  help(p, g, "put a `,` between the two");
+  return !p->panic;
+}
 
 bool close_bracket(Parser *p, TokenKind k, const char *after) { return close_after(p, k, "", after); }
 

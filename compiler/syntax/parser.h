@@ -35,6 +35,7 @@ typedef struct Parser {
   int suspect;    // an open `{` whose `}` is indented differently, or -1
   bool
       headless; // the block before lacks its `{`, which is reported, so an `else` here is no mistake of its own
+  bool returns;   // the function at hand has a `return` with a value
   int decl_start; // the first token of the declaration at hand
   int decl_end;   // the last token of the declaration before, or -1
 } Parser;
@@ -65,6 +66,7 @@ Diag *fail(Parser *p, DiagCode code, Loc loc, const char *fmt, ...) __attribute_
 Diag *complain(Parser *p, DiagCode code, Loc loc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 // The names from the cursor on to where a value or a body begins go to module->lost.
 void lose_names(Parser *p);
+void lose_name(Parser *p, int n); // the token n from the cursor on, if it is a name
 void help(Parser *p, Diag *g, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 // The token, or "expected WHAT, found ...".
 bool expect(Parser *p, TokenKind k, const char *what);
@@ -77,7 +79,9 @@ Mode bracket_start(Parser *p); // the cursor at the opening one
 void bracket_end(Parser *p, Mode m);
 void open_bracket(Parser *p);
 bool close_bracket(Parser *p, TokenKind k, const char *after); // "expected `)` after AFTER"
-bool close_list(Parser *p, TokenKind k, const char *after);    // "expected `,` or `)` after AFTER"
+// Past a comma. One that is missing before something that can only be the next element is reported, and taken as there.
+bool next_in_list(Parser *p, const char *after);
+bool close_list(Parser *p, TokenKind k, const char *after); // "expected `,` or `)` after AFTER"
 // To the end of the statement that began at token `start` with `base` open brackets.
 void recover_statement(Parser *p, int start, int base);
 bool recover_bracket(Parser *p, int base);      // past the bracket opened at that height; false: not found
@@ -123,10 +127,12 @@ Expr *expr_error(Parser *p);
 bool is_type_name(const char *word); // in any language
 // Reports what the tokens at the cursor look like in another language, if they do.
 bool hint_statement(Parser *p);
-bool hint_return(Parser *p); // a misspelt `return` before a value
-bool hint_let(Parser *p);    // a declaration without its `let`: moves to the name, which is read as declared
+bool hint_word(Parser *p, bool declaration); // a misspelt word of the language: from here on it is that word
+bool hint_let(Parser *p); // a declaration without its `let`: moves to the name, which is read as declared
 bool hint_declaration(Parser *p);
-void hint_loop(Parser *p); // the cursor at the `(` of `for (`
+void hint_lambda(Parser *p, Diag *g); // the cursor at a `=>` that belongs to nothing
+bool hint_prefix(Parser *p);          // what stands before a value elsewhere: `new P`, f"text", `lambda x:`
+void hint_loop(Parser *p);            // the cursor at the `(` of `for (`
 // Adds what may be meant to a mistake at the cursor.
 void hint_missing_expr(Parser *p, Diag *g);
 void hint_statement_end(Parser *p, Diag *g);
