@@ -393,9 +393,10 @@ static void resolve_params(Checker *c, FnDecl *fn, Signature *sig) {
 static void check_default(Checker *c, const FnDecl *fn, Param *p, Type *type) {
   if (!p->def) return;
   if (!is_constant(p->def)) {
-    check_any(c, p->def, type);
     Diag *g = diag_add(c->d, DIAG_CONST, p->def->loc, "the default of `%s` is not a constant", p->name);
     diag_help(c->d, g, "a default is a number, a string, true or false, or an array of those");
+    p->def->kind = EXPR_ERROR; // a call within would want it again
+    p->def->type = c->error;
     return;
   }
   check_expr(c, p->def, type);

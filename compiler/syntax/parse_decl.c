@@ -76,7 +76,7 @@ static bool follows_params(const Parser *p) {
 
 ParamVec parse_params(Parser *p, bool types_needed) {
   ParamVec params = {0};
-  int base = p->open.len;
+  int base = p->open.len, start = p->pos;
   if (p->panic) return params;
   if (!at(p, TOK_LPAREN)) {
     Diag *g = fail(p, DIAG_SYNTAX, gap(p), "expected `(` and the parameters, found %s", found(p));
@@ -92,8 +92,10 @@ ParamVec parse_params(Parser *p, bool types_needed) {
   }
   close_list(p, TOK_RPAREN, "this parameter");
   bracket_end(p, m);
-  if (p->panic && recover_bracket(p, base) && !follows_params(p))
-    p->panic = PANIC_STMT; // it was not their end
+  if (!p->panic) return params;
+  if (recover_bracket(p, base) && !follows_params(p)) p->panic = PANIC_STMT; // it was not their end
+  for (; start < p->pos; start++) // what they would have declared
+    if (p->toks[start].kind == TOK_NAME) vec_push(p->arena, &p->module->lost, p->toks[start].text);
   return params;
 }
 
