@@ -231,7 +231,8 @@ static void bind_real_from_hint(Calling *k, Type *hint) {
 }
 
 static void check_args(Checker *c, Calling *k, Type *hint) {
-  int *passes = ARENA_ARRAY(c->a, int, k->sig->n_params + 1); // once: checking one argument may declare a name
+  int *passes =
+      ARENA_ARRAY(c->a, int, k->sig->n_params + 1); // once: checking one argument may declare a name
   for (int i = 0; i < k->sig->n_params; i++) passes[i] = pass_of(c, k, i);
   for (int pass = PASS_RIGID; pass < PASSES; pass++) {
     if (pass == PASS_FLEXIBLE) bind_real_from_hint(k, hint);

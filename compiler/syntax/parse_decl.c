@@ -94,7 +94,7 @@ ParamVec parse_params(Parser *p, bool types_needed) {
   bracket_end(p, m);
   if (!p->panic) return params;
   if (recover_bracket(p, base) && !follows_params(p)) p->panic = PANIC_STMT; // it was not their end
-  for (; start < p->pos; start++) // what they would have declared
+  for (; start < p->pos; start++)                                            // what they would have declared
     if (p->toks[start].kind == TOK_NAME) vec_push(p->arena, &p->module->lost, p->toks[start].text);
   return params;
 }
