@@ -476,14 +476,14 @@ static Value *vjps(Gen *g) {
   return pair_of(g, y, n == 1 ? parts[0] : value_parts(g, parts, n));
 }
 
-// Forward over reverse; by `mode: reverse` reverse over reverse, since the Hessian is symmetric.
+// Forward over reverse, or reverse over reverse, which is the same since the Hessian is symmetric.
 static Value *hvp(Gen *g) {
   Target t;
   IrVals seeds = {0};
   Fn *grad = fn_derivative(g->l, DERIV_GRAD, MODE_REVERSE, g->fn->wrt, g->fn->n_wrt, g->fn->target);
   if (!grad || !deriv_open(g, &t, grad)) return value_none(g);
   mark_all(g, &t);
-  if (g->fn->mode != MODE_REVERSE) {
+  if (g->fn->mode == MODE_FORWARD || (g->fn->mode == MODE_AUTO && deriv_has_mode(g, t.inst, true))) {
     tangent_seeds(g, &t, t.args.n, &seeds);
     Dcall d = deriv_call(g, &t, IR_JVP, &seeds);
     return pair_of(g, callee_result(g, &t, d.op), tangent_tree(g, &t, &d));

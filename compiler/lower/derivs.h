@@ -30,6 +30,7 @@ IrVal deriv_adjoint(const Target *t, const Dcall *d, int k); // of IR parameter 
 // A tangent for each marked parameter: zeros, but one at idx of parameter k.
 void deriv_one_hot(Gen *g, const Target *t, int k, const IrVal *idx, IrVals *seeds);
 
-Value *deriv_jacobian(Gen *g); // jacobians.c
+Value *deriv_jacobian(Gen *g);                             // jacobians.c
+bool deriv_has_mode(Gen *g, const Inst *of, bool forward); // modes.c: no rule is missing for it
 
 #endif

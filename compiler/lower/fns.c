@@ -67,10 +67,10 @@ static const char *deriv_name(DerivKind k) {
 }
 
 Fn *fn_derivative(Lower *l, DerivKind k, DerivMode mode, const WrtSpec *wrt, int n_wrt, Fn *target) {
-  if (k == DERIV_HESSIAN) { // forward over reverse
+  if (k == DERIV_HESSIAN) {
     target = fn_derivative(l, DERIV_GRAD, MODE_REVERSE, wrt, n_wrt, target);
     if (!target) return NULL;
-    Fn *h = fn_derivative(l, DERIV_JACOBIAN, mode == MODE_AUTO ? MODE_FORWARD : mode, wrt, n_wrt, target);
+    Fn *h = fn_derivative(l, DERIV_JACOBIAN, mode, wrt, n_wrt, target);
     if (!h) return NULL;
     h->is_hessian = true;
     h->key = name_of(l, "H%s", h->key);

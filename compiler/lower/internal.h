@@ -301,6 +301,7 @@ struct Inst {
   Inst *forward; // of a function with rules
   FnDecl *decl;  // the rule
   Loc loc;
+  bool filled;
 };
 
 Fn *fn_of_expr_in(Gen *g, Lower *l, Expr *e);                      // g NULL: at top level
@@ -458,12 +459,14 @@ IrVal pack_floats(Gen *g, Value *v); // all floats, one after another, as f64
 
 // ---- lower.c ---------------------------------------------------------------------------------------------------------
 
+void inst_fill(Lower *l, Inst *inst); // its body, if it has none yet
+
 struct Lower {
   Program *program;
   Arena *arena;
   IrModule *module;
   Diags *diags;
-  VEC(Inst *) insts; // each is filled in turn
+  VEC(Inst *) insts; // each is filled in turn, or before (modes.c)
   Inst **by_key;     // those of inst_of, hashed
   int n_keys, keys_cap;
   VEC(void *) quiet; // functions and lambdas known to have no effects

@@ -31,6 +31,12 @@ static IrType out_type(const Jacobian *j, int o) { return j->t->inst->results.da
 static IrVal in_arg(const Jacobian *j, int i) { return j->t->args.ir.data[j->in[i]]; }
 static IrType in_type(const Gen *g, const Jacobian *j, int i) { return ir_type(g->f, in_arg(j, i)); }
 
+static IrVal element_count(Gen *g, const IrVal *dims, int rank) {
+  IrVal n = rank ? dims[0] : ir_const_int(&g->b, 1);
+  for (int k = 1; k < rank; k++) n = ir_op2(&g->b, IR_MUL, n, dims[k]);
+  return n;
+}
+
 static void init_cells(Gen *g, Jacobian *j) {
   for (int o = 0; o < j->n_out; o++)
     for (int i = 0; i < j->n_in; i++) {
@@ -280,8 +286,8 @@ static void some_columns(Gen *g, Jacobian *j, IrVal first, IrVal count, IrVal *c
 
 static void columns_of_leaf(Gen *g, Jacobian *j, IrVal *columns) {
   const IrVal *dims = j->in_dims[j->leaf];
-  IrVal zero = ir_const_int(&g->b, 0), step = ir_const_int(&g->b, DIRECTIONS), count = dims[0];
-  for (int k = 1; k < in_type(g, j, j->leaf).rank; k++) count = ir_op2(&g->b, IR_MUL, count, dims[k]);
+  IrVal zero = ir_const_int(&g->b, 0), step = ir_const_int(&g->b, DIRECTIONS);
+  IrVal count = element_count(g, dims, in_type(g, j, j->leaf).rank);
   IrBuilder in, outer = g->b;
   IrOp *op = ir_for(&outer, zero, count, step, columns, j->n_out, &in);
   g->b = in;
@@ -365,6 +371,38 @@ static void fill(Gen *g, Jacobian *j, const int *inputs, int n, bool forward) {
     rows_one_by_one(g, j);
 }
 
+// Forward mode where there are no more inputs than outputs, which the run tells: each in a branch of its own.
+static void fill_either(Gen *g, Jacobian *j, const int *inputs, int n) {
+  int total = j->n_out * j->n_in, count = j->n_out * n;
+  if (!n) return;
+  IrVal *before = ARENA_ARRAY(g->arena, IrVal, total), *yields = ARENA_ARRAY(g->arena, IrVal, count);
+  const IrVal **dims = ARENA_ARRAY(g->arena, const IrVal *, count);
+  IrVal ins = ir_const_int(&g->b, 0), outs = ins;
+  for (int k = 0; k < n; k++)
+    if (ir_is_float(in_type(g, j, inputs[k])))
+      ins =
+          ir_op2(&g->b, IR_ADD, ins, element_count(g, j->in_dims[inputs[k]], in_type(g, j, inputs[k]).rank));
+  for (int o = 0; o < j->n_out; o++)
+    if (ir_is_float(out_type(j, o)))
+      outs = ir_op2(&g->b, IR_ADD, outs, element_count(g, j->out_dims[o], out_type(j, o).rank));
+  IrBuilder in[2], outer = g->b;
+  IrOp *op = ir_if(&outer, ir_op2(&outer, IR_LE, ins, outs), &in[0], &in[1]);
+  memcpy(before, j->cells, sizeof *before * (size_t)total);
+  for (int side = 0; side < 2; side++) {
+    g->b = in[side];
+    memcpy(j->cells, before, sizeof *before * (size_t)total);
+    fill(g, j, inputs, n, side == 0);
+    for (int o = 0, at = 0; o < j->n_out; o++)
+      for (int k = 0; k < n; k++) yields[at++] = *cell(j, o, inputs[k]);
+    ir_yield(&g->b, yields, count);
+  }
+  g->b = outer;
+  for (int k = 0; k < count; k++) dims[k] = ir_dims(g->f, before[(k / n) * j->n_in + inputs[k % n]]);
+  ir_close_if(&g->b, op, dims);
+  memcpy(j->cells, before, sizeof *before * (size_t)total);
+  for (int k = 0; k < count; k++) *cell(j, k / n, inputs[k % n]) = ir_result(op, k);
+}
+
 static Size *count_leaves(Gen *g, const LeafVec *leaves, int first, int n) {
   Size *sum = size_const(g->arena, 0);
   for (int i = first; i < first + n; i++) {
@@ -384,23 +422,38 @@ static LeafVec all_inputs(Gen *g, const Target *t) {
   return ins;
 }
 
-// By parameter: forward mode where the inputs are no more than the outputs by what the types say, or a few against a number
-// that they do not tell; else reverse mode.
-static void choose_modes(Gen *g, const Jacobian *j, bool *forward) {
+typedef enum Choice { BY_ROWS, BY_COLUMNS, BY_RUN, N_CHOICES } Choice;
+
+// What the types say of one parameter: forward mode where its floats are as many as the outputs, or a few against a number that
+// they do not tell.
+static Choice choice_by_types(Size *n_in, const Size *n_out) {
+  int64_t a, out;
+  if (size_is_const(n_out, &out)) return BY_ROWS;
+  bool few = size_is_const(n_in, &a) && a <= FEW_INPUTS;
+  return few || size_compare(n_in, n_out) == SIZE_EQUAL ? BY_COLUMNS : BY_RUN;
+}
+
+// By parameter. Where all numbers are constants, together.
+static void choose_modes(Gen *g, const Jacobian *j, Choice *choice) {
   const Target *t = j->t;
   LeafVec ins = all_inputs(g, t);
+  DerivMode mode = g->fn->mode;
+  if (mode == MODE_AUTO && !deriv_has_mode(g, t->inst, true)) mode = MODE_REVERSE;
+  if (mode == MODE_AUTO && (g->fn->is_hessian || !deriv_has_mode(g, t->inst, false))) mode = MODE_FORWARD;
   Size *n_out = count_leaves(g, &t->inst->results, 0, t->inst->results.len), *all = size_const(g->arena, 0);
-  int64_t a, out, total;
+  int64_t out, total;
   for (int w = 0; w < t->fn->n_wrt; w++) {
     Range r = deriv_range(g, t, w);
     Size *n_in = count_leaves(g, &ins, r.first - t->inst->n_size_params, r.n);
     all = size_add(g->arena, all, n_in);
-    bool few = size_is_const(n_in, &a) && a <= FEW_INPUTS;
-    forward[w] = !size_is_const(n_out, &out) && (few || size_compare(n_in, n_out) == SIZE_EQUAL);
+    choice[w] = choice_by_types(n_in, n_out);
   }
-  if (size_is_const(n_out, &out) && size_is_const(all, &total))
-    for (int w = 0; w < t->fn->n_wrt; w++) forward[w] = total <= out;
-  for (int w = 0; g->fn->mode != MODE_AUTO && w < t->fn->n_wrt; w++) forward[w] = g->fn->mode == MODE_FORWARD;
+  bool known = size_is_const(n_out, &out) && size_is_const(all, &total);
+  for (int w = 0; w < t->fn->n_wrt; w++)
+    if (mode != MODE_AUTO)
+      choice[w] = mode == MODE_FORWARD ? BY_COLUMNS : BY_ROWS;
+    else if (known)
+      choice[w] = total <= out ? BY_COLUMNS : BY_ROWS;
 }
 
 // ---- the result ------------------------------------------------------------------------------------------------------------
@@ -470,16 +523,19 @@ Value *deriv_jacobian(Gen *g) {
   int n = g->fn->n_wrt;
   Jacobian j = {.t = &t, .n_out = t.inst->results.len, .out_dims = result_sizes(g, &t)};
   Range *of = ARENA_ARRAY(g->arena, Range, n);
-  bool *forward = ARENA_ARRAY(g->arena, bool, n);
+  Choice *choice = ARENA_ARRAY(g->arena, Choice, n);
   open_inputs(g, &j, of);
   init_cells(g, &j);
   if (g->l->failed) return value_none(g);
-  choose_modes(g, &j, forward);
-  for (int mode = 0; mode < 2; mode++) {
+  choose_modes(g, &j, choice);
+  for (Choice c = BY_ROWS; c < N_CHOICES; c++) {
     int *inputs = ARENA_ARRAY(g->arena, int, j.n_in), n_inputs = 0;
     for (int w = 0; w < n; w++)
-      for (int k = 0; forward[w] == mode && k < of[w].n; k++) inputs[n_inputs++] = of[w].first + k;
-    fill(g, &j, inputs, n_inputs, mode);
+      for (int k = 0; choice[w] == c && k < of[w].n; k++) inputs[n_inputs++] = of[w].first + k;
+    if (c == BY_RUN)
+      fill_either(g, &j, inputs, n_inputs);
+    else
+      fill(g, &j, inputs, n_inputs, c == BY_COLUMNS);
   }
   Value **parts = ARENA_ARRAY(g->arena, Value *, n);
   for (int w = 0; w < n; w++) {

@@ -204,8 +204,10 @@ static void finish(Gen *g, Value *v) {
   ir_set_results(g->f, o.vals.data, o.vals.len, o.leaves.data);
 }
 
-static void inst_fill(Lower *l, Inst *inst) {
+void inst_fill(Lower *l, Inst *inst) {
   Gen g;
+  if (inst->filled) return;
+  inst->filled = true;
   gen_init(&g, l, inst);
   bind_sizes(&g);
   int next = bind_params(&g);
