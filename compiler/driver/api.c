@@ -10,7 +10,7 @@
 struct dp_function {
   dp_program *program;
   dprt_fn *code;
-  const char *signature;
+  const char *expr, *signature;
   int n_params, n_results;
   dp_leaf *params, *results;
   int n_slots_in, n_slots_out;
@@ -21,7 +21,7 @@ struct dp_program {
   dp_context *ctx;
   Session session;
   VEC(Jit *) jits;
-  dp_function *functions;
+  dp_function *functions; // all that was looked up
   int n_lookups;
   struct dp_program *next;
 };
@@ -290,10 +290,25 @@ typedef struct Lookup {
   dp_function *f;
 } Lookup;
 
+// What was asked for before, with the same signature or none.
+static bool look_up_again(Lookup *l) {
+  for (dp_function *f = l->p->functions; f; f = f->next) {
+    if (strcmp(f->expr, l->expr) != 0 || (l->signature && !same_signature(l->signature, f->signature)))
+      continue;
+    l->f = f;
+    return true;
+  }
+  return false;
+}
+
 static bool look_up(void *user) {
   Lookup *l = user;
   Session *s = &l->p->session;
-  Expr *e = sema_expr(s->program, "<expression>", arena_strdup(s->arena, l->expr, strlen(l->expr)));
+  if (look_up_again(l)) return true;
+  l->f = ARENA_NEW(s->arena, dp_function);
+  l->f->program = l->p;
+  l->f->expr = arena_strdup(s->arena, l->expr, strlen(l->expr));
+  Expr *e = sema_expr(s->program, "<expression>", l->f->expr);
   if (!e || s->diags.n_errors) return false;
   Name name = intern_cstr(s->names, arena_printf(s->arena, "lookup%d", l->p->n_lookups++));
   l->f->signature = type_text(s->arena, e->type);
@@ -319,6 +334,8 @@ static bool look_up(void *user) {
   void *address = jit_address(jit, cg_export_symbol(s->arena, name), &why);
   if (!address) return false;
   memcpy(&l->f->code, &address, sizeof address);
+  l->f->next = l->p->functions;
+  l->p->functions = l->f;
   return true;
 }
 
@@ -326,11 +343,12 @@ dp_status dp_lookup(dp_program *program, const char *expr, const char *signature
   if (out) *out = NULL;
   if (!program || !expr || !out) return DP_ERROR_ARGUMENT;
   Session *s = &program->session;
+  int n_files = s->sources.files.len;
   s->diags.list.len = s->diags.n_errors = s->diags.n_warnings = 0;
-  Lookup l = {program, expr, signature, ARENA_NEW(s->arena, dp_function)};
-  l.f->program = program;
+  Lookup l = {program, expr, signature, NULL};
   bool ok = session_guard(s, look_up, &l);
   report(program->ctx, s);
+  s->sources.files.len = n_files; // what the expression's places meant is in the report, and in the code
   if (!ok) return DP_ERROR_LOOKUP;
   *out = l.f;
   return DP_OK;

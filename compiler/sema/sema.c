@@ -89,20 +89,11 @@ FnDecl *sema_find_fn(const Program *p, Name name) {
   return NULL;
 }
 
-// A host may ask for the same again and again: the text is kept once. 0: there is no room for more.
-static int file_of_text(Program *p, const char *name, const char *text) {
-  for (int i = p->sources->files.len; i > 0; i--) {
-    const Source *f = p->sources->files.data[i - 1];
-    if (strcmp(f->path, name) == 0 && f->len == strlen(text) && memcmp(f->text, text, f->len) == 0) return i;
-  }
-  return sources_add(p->sources, name, text, strlen(text));
-}
-
 Expr *sema_expr(Program *p, const char *name, const char *text) {
   Checker *c = &((Whole *)p)->checker;
   if (!p->main) return NULL;
   int errors = p->diags->n_errors;
-  int file = file_of_text(p, name, text);
+  int file = sources_add(p->sources, name, text, strlen(text));
   if (!file) {
     Diag *g = diag_add(p->diags, DIAG_BUDGET, LOC_NONE,
                        "this program was asked for too many different expressions");

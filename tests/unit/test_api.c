@@ -218,6 +218,23 @@ Test(api, unknown_function) {
   dp_context_free(ctx);
 }
 
+// More than there are numbers for files of source, and the same again is the same function.
+Test(api, many_lookups) {
+  dp_context *ctx = dp_context_new(NULL);
+  dp_program *p = compile(ctx, model);
+  dp_function *square = lookup(ctx, p, "square"), *f;
+  char expr[64];
+  for (int i = 0; i < 5000; i++) {
+    snprintf(expr, sizeof expr, "square%d", i);
+    cr_assert_eq(dp_lookup(p, expr, NULL, &f), DP_ERROR_LOOKUP);
+    int n;
+    cr_assert_str_eq(dp_diagnostics(ctx, &n)->code, "E0200");
+  }
+  cr_expect_eq(call1(lookup(ctx, p, "fn(x: f64) => square(x) + 1.0"), 2.0), 5.0);
+  cr_expect_eq(lookup(ctx, p, "square"), square);
+  dp_context_free(ctx);
+}
+
 Test(api, signatures) {
   dp_context *ctx = dp_context_new(NULL);
   dp_program *p = compile(ctx, model);

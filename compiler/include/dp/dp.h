@@ -138,7 +138,7 @@ typedef struct dp_leaf {
 
 // `expr` is a function's name or a derivative: "mse", "grad(mse, wrt: m)". `signature`, if not NULL, is what the caller
 // expects, such as "fn(Linear[d], [n, d]f64, [n]f64) -> f64"; another one is refused. The function lives as long as the
-// program.
+// program; asked for again, it is the same one.
 DP_API dp_status dp_lookup(dp_program *program, const char *expr, const char *signature, dp_function **out);
 DP_API const char *dp_signature(const dp_function *f);
 DP_API const dp_leaf *dp_parameters(const dp_function *f, int *n); // flattened, in order
