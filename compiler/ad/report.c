@@ -33,6 +33,7 @@ static void add_argument(Again *a, IrVal v) {
   const IrRegion *r = a->region;
   int index = ir_val(f, v)->index;
   IrVal step;
+  if (a->owner->slots) return; // the state at the iteration's start is at hand
   if (!r->owner || r->owner->kind == IR_BUILD || r->owner->kind == IR_IF) return;
   if (r->owner->kind == IR_FOR && (index == 0 || loop_counter(f, r, index - 1, &step))) return;
   if (r->owner->kind == IR_FOR && a->rp->replayed && a->rp->replayed[index - 1]) return;

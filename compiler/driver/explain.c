@@ -93,7 +93,7 @@ static const char *why_saved(Arena *a, const AdValue *v) {
 static const char *why_computed(Arena *a, const AdPart *p, const AdValue *v, int loops) {
   if (p->order == AD_FUSED && loops < 2) return "value and derivative come from one pass, so it is at hand";
   if (v->keep < 0.0)
-    return arena_printf(a, p->order == AD_FUSED ? "about %s" : "about %s; it cannot be kept by iteration",
+    return arena_printf(a, p->order == AD_FUSED ? "about %s" : "about %s; nothing is kept by iteration",
                         cycles(a, v->again > 0.0 ? v->again : 0.0));
   if (v->again >= 0.0)
     return arena_printf(a, "about %s, less than the %.0f to keep and load it", cycles(a, v->again), v->keep);
@@ -134,6 +134,14 @@ static const char *repetitions(Arena *a, int64_t slots) {
       "nothing is kept on the way forwards; an iteration runs twice where there are up to %lld, 3 times "
       "up to %lld, 4 times up to %lld, ...",
       (long long)of[0], (long long)of[1], (long long)of[2]);
+}
+
+// The loop over the blocks of a checkpointed one.
+static bool is_over_blocks(const IrOp *op) {
+  const IrRegion *r = op->regions[0];
+  for (int i = 0; op->kind == IR_FOR && i < r->ops.len; i++)
+    if (r->ops.data[i]->kind == IR_FOR && r->ops.data[i]->attr.i >= IR_BLOCK) return true;
+  return false;
 }
 
 static void how_reversed(Arena *a, const AdPart *p, int n, ExPart *out) {
@@ -188,6 +196,11 @@ static void how_reversed(Arena *a, const AdPart *p, int n, ExPart *out) {
     out->how = "in program order";
     out->why =
         "its iterations only add to their results, so their order does not matter; memory is walked forwards";
+    return;
+  }
+  if (is_over_blocks(op)) {
+    out->how = "backwards, in blocks";
+    out->why = "only the state at the start of each block of iterations is kept";
     return;
   }
   out->how = p->on_stacks ? "backwards, with stacks" : "backwards";

@@ -104,6 +104,7 @@ static void print_function(const Explain *x, StrBuf *out, const ExFunction *f) {
 }
 
 static const char *memory_bytes(Arena *a, const ExMemory *m) {
+  if (!m->bytes) return "varies";
   return arena_printf(a, "%s bytes%s", formula_text(a, m->bytes), m->grows ? " an element" : "");
 }
 

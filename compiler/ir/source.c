@@ -383,6 +383,8 @@ static void for_loop(Writer *w, const IrOp *op) {
     return;
   }
   const char *lo = operand(w, op->args[0], PREC_SUM), *hi = operand(w, op->args[1], PREC_SUM);
+  if (op->attr.i < 0) line(w, "@checkpoint(slots: %lld)", (long long)-op->attr.i);
+  if (op->attr.i > 0 && op->attr.i < IR_BLOCK) line(w, "@checkpoint(every: %lld)", (long long)op->attr.i);
   if (step == -1)
     line(w, "for %s in reverse %s..%s {", i, one_more(w, op->args[1]), one_more(w, op->args[0]));
   else if (step == 1)
