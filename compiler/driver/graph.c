@@ -250,34 +250,30 @@ static void print_text(const Graph *g, StrBuf *out) {
 
 // ---- the command -----------------------------------------------------------------------------------------------------------
 
-// That its derivative is not lost on the way is for reverse mode to say, as everywhere else.
-static bool differentiable(Session *s, const FnDecl *fn) {
-  Expr *e = sema_expr(s->program, "<command line>", arena_printf(s->arena, "vjp(%s)", fn->name));
-  if (!e || s->diags.n_errors) return false;
-  LowerRoot root = {.expr = e, .real = IR_F64, .name = intern_cstr(s->names, "graph.vjp")};
-  IrModule *m = session_lower(s, &root, 1);
-  return m && session_differentiate(s, m);
-}
-
-// Calls are followed, but those of functions with derivative rules and recursive ones.
+// Calls are followed, but those of functions with derivative rules and recursive ones. A function with rules of its own is one
+// such call. That no derivative is lost on the way is for reverse mode to say, as everywhere else.
 static bool prepare(Graph *g, FnDecl *fn) {
   Session *s = g->s;
-  if (!differentiable(s, fn)) return false;
-  LowerRoot root = {.fn = fn, .real = IR_F64, .name = fn->name};
-  g->m = session_lower(s, &root, 1);
+  Expr *e = sema_expr(s->program, "<command line>", arena_printf(s->arena, "vjp(%s)", fn->name));
+  if (!e || s->diags.n_errors) return false;
+  LowerRoot roots[2] = {{.fn = fn, .real = IR_F64, .name = fn->name},
+                        {.expr = e, .real = IR_F64, .name = intern_cstr(s->names, "graph.vjp")}};
+  g->m = session_lower(s, roots, 2);
   if (!g->m || !session_differentiate(s, g->m)) return false;
-  IrFunc *f = opt_inline(ir_func_find(g->m, fn->name));
+  IrFunc *f = ir_func_find(g->m, fn->name);
+  if (f->has_rule) f = ir_func_find(g->m, intern_cstr(s->names, arena_printf(s->arena, "%s.call", fn->name)));
+  f = opt_inline(f);
   g->f = opt_dce(opt_simplify(opt_fuse(opt_simplify(f))));
   return true;
 }
 
 static IrWalk find_foreign(void *user, IrOp *op) {
   bool *found = user;
-  *found |= op->kind == IR_EXTERN || op->kind == IR_TRAIN || op->kind == IR_MINIMIZE;
+  *found |= (op->kind == IR_EXTERN && op->attr.ext->slots) || op->kind == IR_TRAIN || op->kind == IR_MINIMIZE;
   return *found ? IR_WALK_STOP : IR_WALK_CONTINUE;
 }
 
-// Functions of C and whole trainings: nobody sees their steps.
+// Functions of the runtime, such as reading files, and whole trainings: nobody sees their steps.
 static bool holds_foreign(const IrModule *m) {
   bool found = false;
   for (int i = 0; i < m->funcs.len && !found; i++)
@@ -308,7 +304,7 @@ static bool draw_graph(void *user) {
   Session *s = w->s;
   if (!session_load(s, w->argv[0], NULL, 0)) return false;
   FnDecl *fn = named_function(s, w->argv[1]);
-  Graph g = {.s = s, .arena = s->arena};
+  Graph g = {.s = s, .arena = s->arena, .path = w->argv[0]};
   const char *wrong = NULL;
   for (int k = 0; fn && k < fn->sig->n_params; k++)
     if (fn->sig->params[k]->kind == TYPE_FN)
@@ -317,8 +313,10 @@ static bool draw_graph(void *user) {
                                     fn->name));
   if (!fn || !prepare(&g, fn)) return false;
   if (holds_foreign(g.m))
-    return failed(w, arena_printf(s->arena, "`%s` calls C or trains, and a graph shows the steps of dp alone",
-                                  fn->name));
+    return failed(w,
+                  arena_printf(s->arena,
+                               "`%s` trains or uses files, and a graph shows the steps of arithmetic alone",
+                               fn->name));
   if (!read_point(&g, w->o->at, &wrong)) {
     sb_addf(&w->c->err, "dp: --at gives values for %s, and in `%s` %s\n", wanted(&g), w->o->at, wrong);
     w->code = EXIT_USAGE;
@@ -326,7 +324,9 @@ static bool draw_graph(void *user) {
   }
   bool ran = graph_run(&g);
   if (ran) graph_nodes(&g);
-  if (!ran || !graph_values(&g)) {
+  ran = ran && graph_values(&g);
+  graph_end_foreign(&g);
+  if (!ran) {
     if (s->diags.n_errors) return false;
     return failed(w, arena_printf(s->arena, "`%s` fails at this point: %s", fn->name, g.failed));
   }

@@ -46,6 +46,8 @@ typedef struct GraphEdge {
   bool back; // to the next iteration
 } GraphEdge;
 
+typedef struct GraphForeign GraphForeign;
+
 typedef struct Graph {
   Session *s;
   Arena *arena;
@@ -60,6 +62,8 @@ typedef struct Graph {
   VEC(const IrRegion *) entered; // at this point; those of other branches are not drawn
   bool recording;                // the loops' trips are counted already
   const char *failed;            // why values could not be computed
+  const char *path;              // of the program
+  GraphForeign *foreign;         // the program as machine code, once a function of C is called
 } Graph;
 
 enum { GRAPH_RUNS_KEPT = 64, GRAPH_SHOWN = 4 };
@@ -68,6 +72,10 @@ enum { GRAPH_RUNS_KEPT = 64, GRAPH_SHOWN = 4 };
 bool graph_run(Graph *g); // which regions are entered
 void graph_nodes(Graph *g);
 bool graph_values(Graph *g);
+
+bool graph_call_c(void *user, const IrFrame *at, const IrOp *op, IrCell *result); // graph_foreign.c
+const char *graph_c_name(const Graph *g, const IrOp *op); // as the program declares it
+void graph_end_foreign(Graph *g);
 
 const char *graph_number(Arena *a, double v);                                // "10.693147"
 const char *graph_value_text(const Graph *g, const GraphNode *n);            // "0.5, 1, ..., 3"

@@ -171,7 +171,7 @@ static void add_op(const Finder *x, StrBuf *out, const IrOp *op, int deep) {
     sb_addc(out, ')');
     break;
   default:
-    sb_addf(out, "%s(", ir_op_info[op->kind].text);
+    sb_addf(out, "%s(", op->kind == IR_EXTERN ? graph_c_name(x->g, op) : ir_op_info[op->kind].text);
     add_list(x, out, op->args, op->n_args, deep + 1);
     sb_addc(out, ')');
     break;

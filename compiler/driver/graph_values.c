@@ -84,7 +84,8 @@ static void seen(void *user, const IrFrame *at, const IrOp *op) {
 }
 
 static bool run(Graph *g, const IrFunc *f, const IrCell *args, IrCell *results) {
-  IrInterp in = {.arena = g->arena, .module = g->m, .user = g, .max_steps = MAX_STEPS};
+  IrInterp in = {
+      .arena = g->arena, .module = g->m, .user = g, .foreign = graph_call_c, .max_steps = MAX_STEPS};
   if (f == g->f) in.entered = entered, in.seen = seen;
   if (ir_interp(&in, f, args, results)) return true;
   g->failed = in.error;

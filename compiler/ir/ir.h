@@ -422,6 +422,8 @@ typedef struct IrInterp {
   // NULL. What was defined just then, and the scalars around it, can be looked at.
   void (*entered)(void *user, const IrFrame *at, const IrRegion *r);
   void (*seen)(void *user, const IrFrame *at, const IrOp *op);
+  // An EXTERN that gives one scalar, in any function; NULL, or false: the run fails.
+  bool (*foreign)(void *user, const IrFrame *at, const IrOp *op, IrCell *result);
   void *user;
   bool round;               // round every f64 result to double, f32 to float: then it mirrors compiled code
   int64_t steps, max_steps; // operations executed; stops with an error past the limit (0: none)
