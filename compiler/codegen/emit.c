@@ -108,28 +108,26 @@ void cg_release(CgModule *cg, void **thread_safe_context, void **module) {
 
 // ---- LLVM's passes -----------------------------------------------------------------------------------------------------
 
-// Level 2 is our own list: the parts of LLVM's that code like ours needs, without unrolling at run time, whose copies
-// of scalar loops cost more to compile than they save. Measured on a mixture model's objective (five loops): 12 ms of
-// passes and 24 ms of code generation, 16 and 26 with LLVM's list, equally fast code.
+// Our own list: the parts of LLVM's that code like ours needs. dp's passes have inlined, unrolled, merged and packed before;
+// what is left is to clean up what codegen wrote, to take addresses out of loops and to vectorise innermost loops.
+// LLVM's inliner would only join a function with its entry, and what is inlined goes through all passes a second
+// time. Where loops run in lanes, packing what is scalar beside them takes long and makes the code slower.
 #define COMBINE "instcombine<no-verify-fixpoint>"
 #define SIMPLIFY                                                                                             \
-  "sroa,early-cse<memssa>,simplifycfg," COMBINE ",tailcallelim,"                                             \
-  "loop-mssa(loop-instsimplify,loop-simplifycfg,loop-rotate,licm,simple-loop-unswitch),simplifycfg," COMBINE \
-  ","                                                                                                        \
-  "loop(loop-idiom,indvars,loop-deletion,loop-unroll-full),sroa,gvn," COMBINE                                \
-  ",adce,dse,loop-mssa(licm),simplifycfg"
-#define VECTORIZE                                                                                            \
-  "loop-vectorize,loop-load-elim," COMBINE ",simplifycfg,slp-vectorizer,vector-combine,early-cse," COMBINE   \
-  ","                                                                                                        \
-  "loop-mssa(licm),simplifycfg"
+  "sroa,early-cse<memssa>,simplifycfg," COMBINE ",loop-mssa(loop-rotate,licm,simple-loop-unswitch),"         \
+  "simplifycfg,loop(loop-idiom,indvars,loop-deletion),gvn," COMBINE ",adce,dse,simplifycfg"
+#define VECTORIZE "loop-vectorize," COMBINE ",simplifycfg"
+#define PACK "slp-vectorizer,vector-combine"
+#define FINISH "early-cse,loop-mssa(licm),simplifycfg"
+#define PIPELINE(passes) "cgscc(function-attrs,function(" passes ")),globaldce"
 
 static const char *const pipelines[] = {
     NULL,
-    "ipsccp,cgscc(inline,function-attrs,function(" SIMPLIFY ")),globaldce",
-    "ipsccp,deadargelim,cgscc(inline,function-attrs,function(" SIMPLIFY ")),function(" VECTORIZE
-    "),globaldce",
+    PIPELINE(SIMPLIFY),
+    PIPELINE(SIMPLIFY "," VECTORIZE "," PACK "," FINISH),
     "default<O3>",
 };
+static const char in_lanes[] = PIPELINE(SIMPLIFY "," VECTORIZE "," FINISH); // level 2
 
 bool cg_optimize(CgModule *cg, const char **why) {
   int level = cg->opt_level < 0 ? 0 : cg->opt_level > 3 ? 3 : cg->opt_level;
@@ -138,7 +136,8 @@ bool cg_optimize(CgModule *cg, const char **why) {
   LLVMPassBuilderOptionsSetLoopVectorization(options, level > 1);
   LLVMPassBuilderOptionsSetLoopInterleaving(options, level > 1);
   LLVMPassBuilderOptionsSetSLPVectorization(options, level > 1);
-  LLVMErrorRef error = LLVMRunPasses(cg->module, pipelines[level], cg->machine, options);
+  const char *pipeline = level == 2 && cg->has_lanes ? in_lanes : pipelines[level];
+  LLVMErrorRef error = LLVMRunPasses(cg->module, pipeline, cg->machine, options);
   LLVMDisposePassBuilderOptions(options);
   if (!error) return true;
   LLVMConsumeError(error);

@@ -35,6 +35,7 @@ struct CgModule {
   LLVMTargetMachineRef machine;
   LLVMDIBuilderRef debug; // NULL without debug information
   int opt_level;
+  bool has_lanes; // some loop runs in lanes
 };
 
 typedef struct CgVal {

@@ -150,7 +150,9 @@ static Place place_of(Fn *fn, const IrOp *op) {
     }
     LLVMValueRef n = cg_v(fn, dims[k]), wide = p.vector ? cg_splat(fn, n) : n;
     p.flat = LLVMBuildNSWAdd(fn->b, LLVMBuildNSWMul(fn->b, p.flat, wide, ""), at, "");
-    p.stride = LLVMBuildNSWAdd(fn->b, LLVMBuildNSWMul(fn->b, p.stride, n, ""), step, "");
+    bool in_row = LLVMIsNull(
+        p.stride); // LLVM would not see that 0 * n is nothing, and so that the elements lie side by side
+    p.stride = in_row ? step : LLVMBuildNSWAdd(fn->b, LLVMBuildNSWMul(fn->b, p.stride, n, ""), step, "");
   }
   if (p.vector || p.same) p.stride = NULL;
   if (p.vector && fn->mask) p.flat = only_checked(fn, p.flat);
@@ -481,6 +483,7 @@ bool cg_emit_lanes(Fn *fn, const IrOp *op) {
   LLVMBuildCondBr(fn->b, runs, first, exit);
   cg_place(fn, first);
   fn->lanes = &lanes;
+  cg->out->has_lanes = true;
   begin_carried(fn, &l);
   emit_body(fn, &l);
   finish_carried(fn, &l, exit);
