@@ -250,6 +250,11 @@ IrVal ir_const_float(IrBuilder *b, IrElem e, double v) {
   return add_result(b, op, IR_SCALAR(e), NULL);
 }
 
+IrVal ir_const_zero(IrBuilder *b, IrElem e) {
+  if (e == IR_BOOL) return ir_const_bool(b, false);
+  return e == IR_INT ? ir_const_int(b, 0) : ir_const_float(b, e, 0.0);
+}
+
 IrVal ir_str(IrBuilder *b, Name text) {
   IrOp *op = ir_op_new(b, IR_STR, NULL, 0, 0);
   op->attr.sym = text;

@@ -253,6 +253,7 @@ static inline void ir_name(IrFunc *f, IrVal v, Name name) { f->vals.data[v].name
 IrVal ir_const_int(IrBuilder *b, int64_t v);
 IrVal ir_const_bool(IrBuilder *b, bool v);
 IrVal ir_const_float(IrBuilder *b, IrElem e, double v);
+IrVal ir_const_zero(IrBuilder *b, IrElem e); // or false
 IrVal ir_str(IrBuilder *b, Name text);
 // Operations whose result type follows from the operands (one result, or none: returns 0).
 IrVal ir_op(IrBuilder *b, IrOpKind k, const IrVal *args, int n);

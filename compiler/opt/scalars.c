@@ -139,10 +139,7 @@ static void put_together(Scalars *s, IrBuilder *b, IrMap *map, IrVal v) {
   IrVal dims[IR_MAX_RANK], idx[IR_MAX_RANK];
   IrType t = ir_type(s->f, v);
   for (int d = 0; d < t.rank; d++) dims[d] = ir_const_int(b, opt_size(&s->known, ir_dims(s->f, v)[d]));
-  IrVal zero = t.elem == IR_BOOL  ? ir_const_bool(b, false)
-               : t.elem == IR_INT ? ir_const_int(b, 0)
-                                  : ir_const_float(b, (IrElem)t.elem, 0.0);
-  IrVal array = ir_fill(b, zero, dims, t.rank);
+  IrVal array = ir_fill(b, ir_const_zero(b, (IrElem)t.elem), dims, t.rank);
   for (int k = 0; k < s->elements[v]; k++) {
     opt_indices_of(b, &s->known, v, k, idx);
     array = ir_set(b, array, idx, t.rank, s->now[v][k]);

@@ -7,6 +7,8 @@
 //     %c = lt %i, %x       ->   for %i = %p, %hi     %c is false        with %p = max(%lo, min(%x, %hi))
 //     if %c ...
 //
+// A build of a row is such a loop too, one that sets its elements.
+//
 // The iterations run in the order they had: all bits stay.
 #include "opt/internal.h"
 #include "opt/scalar.h"
@@ -65,13 +67,21 @@ static bool varies_around(const Split *s, IrVal v, const IrOp *loop) {
   return false;
 }
 
-static bool find_turn(const Split *s, const IrOp *loop, Turn *t) {
+static bool is_candidate(const Split *s, const IrOp *op) {
   int64_t step;
+  if (op->kind == IR_FOR)
+    return !op->attr.i && !op->lanes && ir_is_const_int(s->f, op->args[2], &step) && step == 1;
+  if (op->kind != IR_BUILD || op->n_args != 1) return false;
+  for (int k = 0; k < op->n_results; k++)
+    if (ir_type(s->f, ir_result(op, k)).elem == IR_STRING) return false;
+  return true;
+}
+
+static bool find_turn(const Split *s, const IrOp *loop, Turn *t) {
+  if (!is_candidate(s, loop)) return false;
   const IrRegion *body = loop->regions[0];
-  if (loop->kind != IR_FOR || loop->attr.i || loop->lanes || !ir_is_const_int(s->f, loop->args[2], &step) ||
-      step != 1)
-    return false;
-  if (varies_around(s, loop->args[0], loop) || varies_around(s, loop->args[1], loop)) return false;
+  for (int k = 0; k < (loop->kind == IR_FOR ? 2 : 1); k++)
+    if (varies_around(s, loop->args[k], loop)) return false;
   if (opt_region_size(body) > LARGEST_BODY || holds_loops(body)) return false;
   for (int i = 0; i < body->ops.len; i++)
     if (body->ops.data[i]->kind == IR_IF && turns(s, body->ops.data[i]->args[0], body, t) &&
@@ -130,23 +140,38 @@ static void one_stretch(Split *s, IrBuilder *b, IrMap *map, const IrOp *loop, co
       ir_clone_op(&in, map, op);
   }
   IrVal *yields = ARENA_ARRAY(s->arena, IrVal, n);
-  for (int k = 0; k < n; k++) yields[k] = ir_mapped(map, body->yields[k]);
+  for (int k = 0; k < n; k++) {
+    yields[k] = ir_mapped(map, body->yields[k]);
+    if (loop->kind == IR_BUILD)
+      yields[k] = ir_set(&in, in.region->args[1 + k], &in.region->args[0], 1, yields[k]);
+  }
   ir_yield(&in, yields, n);
   for (int k = 0; k < n; k++) carried[k] = ir_result(now, k);
+}
+
+// What the first stretch starts with.
+static IrVal initial(Split *s, IrBuilder *b, const IrMap *map, const IrOp *op, int k) {
+  if (op->kind == IR_FOR) return ir_mapped(map, op->args[3 + k]);
+  IrElem e = (IrElem)ir_type(s->f, ir_result(op, k)).elem;
+  IrVal size = ir_mapped(map, op->args[0]);
+  return ir_unset(b, ir_const_zero(b, e), &size, 1);
 }
 
 static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   Split *s = user;
   Turn t;
-  if (op->kind != IR_FOR || !*s->left || !find_turn(s, op, &t)) return false;
+  if (!*s->left || !find_turn(s, op, &t)) return false;
   (*s->left)--;
   b->loc = op->loc;
   IrVal *carried = ARENA_ARRAY(s->arena, IrVal, op->n_results);
-  for (int k = 0; k < op->n_results; k++) carried[k] = ir_mapped(map, op->args[3 + k]);
+  for (int k = 0; k < op->n_results; k++) carried[k] = initial(s, b, map, op, k);
+  bool row = op->kind == IR_BUILD;
+  IrVal lo = row ? ir_const_int(b, 0) : ir_mapped(map, op->args[0]),
+        hi = ir_mapped(map, op->args[row ? 0 : 1]);
   IrVal at =
       ir_is_const(s->f, t.at) ? ir_const_int(b, ir_val(s->f, t.at)->def->attr.i) : ir_mapped(map, t.at);
   Stretch parts[MAX_STRETCHES];
-  int n = stretches(b, &t, at, ir_mapped(map, op->args[0]), ir_mapped(map, op->args[1]), parts);
+  int n = stretches(b, &t, at, lo, hi, parts);
   for (int i = 0; i < n; i++) one_stretch(s, b, map, op, &t, &parts[i], carried);
   for (int k = 0; k < op->n_results; k++) ir_map_set(map, ir_result(op, k), carried[k]);
   return s->changed = true;

@@ -116,10 +116,7 @@ static bool unroll_for(Unroll *u, IrBuilder *b, IrMap *map, const IrOp *op) {
 // ---- builds ----------------------------------------------------------------------------------------------------------
 
 static IrVal zero_array(IrBuilder *b, IrElem e, const IrVal *dims, int rank) {
-  IrVal zero = e == IR_BOOL  ? ir_const_bool(b, false)
-               : e == IR_INT ? ir_const_int(b, 0)
-                             : ir_const_float(b, e, 0.0);
-  return ir_fill(b, zero, dims, rank);
+  return ir_fill(b, ir_const_zero(b, e), dims, rank);
 }
 
 static bool wanted_build(const Unroll *u, const IrOp *op) {
