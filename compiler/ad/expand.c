@@ -56,7 +56,7 @@ static IrFunc *generate(Expand *e, const IrDeriv *d, Loc asked) {
     diag_label(e->diags, g, "each derivative would need the next one, without end");
   } else {
     int before = e->diags->n_errors;
-    f = opt_inline(f);
+    f = opt_inline_early(f);
     ad_check_lost(f, d->wrt, asked, e->diags);
     if (e->diags->n_errors == before) {
       static const OptOptions fixed = {.level = 2};

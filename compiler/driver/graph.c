@@ -262,7 +262,7 @@ static bool prepare(Graph *g, FnDecl *fn) {
   if (!g->m || !session_differentiate(s, g->m)) return false;
   IrFunc *f = ir_func_find(g->m, fn->name);
   if (f->has_rule) f = ir_func_find(g->m, intern_cstr(s->names, arena_printf(s->arena, "%s.call", fn->name)));
-  f = opt_inline(f);
+  f = opt_inline_early(f);
   g->f = opt_dce(opt_simplify(opt_fuse(opt_simplify(f))));
   return true;
 }

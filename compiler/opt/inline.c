@@ -1,6 +1,9 @@
 // Optimisation: inlining. In: any function. Out: the same function with the calls of non-recursive functions replaced by
-// their bodies, as long as the result stays of a size that later passes and LLVM handle quickly. A function with a derivative
-// rule of the user's stays a call (`through_rules` false) until differentiation is done.
+// their bodies, as long as the result stays of a size that later passes and LLVM handle quickly.
+//
+// Before differentiation all comes in that is not too large, for derivatives do not look through calls well; only a function
+// with a derivative rule of the user's stays a call. Afterwards a large function that is called from several places
+// is compiled once, unless the call stands in a loop that may run in lanes, where calls would be in the way.
 //
 // Every operation that comes in remembers the call it came through (IrLoc.chain).
 #include "opt/internal.h"
@@ -8,6 +11,7 @@
 enum {
   INLINE_LIMIT = 12000, // operations in one function: LLVM's time grows faster than its size
   INLINE_CALLEE = 3000, // operations of a callee, what it calls included, unless it is called only once
+  INLINE_APART = 100,   // the same, after differentiation and outside of loops
   INLINE_TOTAL =
       1000000, // operations copied in one module: long chains of functions would copy the square of their length
 };
@@ -19,7 +23,7 @@ typedef struct Callee {
 
 typedef struct Inline {
   IrFunc *into;
-  bool through_rules;
+  bool early;        // before differentiation
   bool only_externs; // nothing but what stands for a C function
   int size;
   Arena *scratch;
@@ -103,13 +107,20 @@ static bool is_extern(const IrFunc *f) {
   return found;
 }
 
-static bool inlinable(Inline *in, const IrFunc *f) {
+static bool in_counted_loop(const IrRegion *r) {
+  for (; r->owner; r = r->outer)
+    if (r->owner->kind == IR_FOR || r->owner->kind == IR_BUILD) return true;
+  return false;
+}
+
+static bool inlinable(Inline *in, const IrFunc *f, const IrRegion *at) {
   if (!f || !f->body || f->recursive) return false;
   if (in->only_externs && !is_extern(f)) return false;
-  if (f->has_rule && !in->through_rules) return false;
+  if (f->has_rule && in->early) return false;
   int size = callee_of(in, f)->size;
   if (in->size + size > INLINE_LIMIT || f->module->n_inlined + size > INLINE_TOTAL) return false;
-  return size <= INLINE_CALLEE || called_once(f);
+  int most = in->early || in_counted_loop(at) ? INLINE_CALLEE : INLINE_APART;
+  return size <= most || called_once(f);
 }
 
 static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
@@ -117,7 +128,7 @@ static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   if (op->kind != IR_CALL) return false;
   IrModule *m = in->into->module;
   const IrFunc *callee = ir_func_find(m, op->attr.sym);
-  if (!inlinable(in, callee)) return false;
+  if (!inlinable(in, callee, b->region)) return false;
   int size = opt_region_size(callee->body);
   in->size += size;
   m->n_inlined += size;
@@ -136,10 +147,10 @@ static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   return true;
 }
 
-static IrFunc *inline_calls(IrFunc *f, bool through_rules, bool only_externs) {
+static IrFunc *inline_calls(IrFunc *f, bool early, bool only_externs) {
   if (!f->body) return f;
   Inline in = {.into = f,
-               .through_rules = through_rules,
+               .early = early,
                .only_externs = only_externs,
                .size = opt_region_size(f->body),
                .scratch = arena_new(0)};
@@ -150,5 +161,5 @@ static IrFunc *inline_calls(IrFunc *f, bool through_rules, bool only_externs) {
 }
 
 IrFunc *opt_inline(IrFunc *f) { return inline_calls(f, false, false); }
-IrFunc *opt_inline_rules(IrFunc *f) { return inline_calls(f, true, false); }
-IrFunc *opt_inline_externs(IrFunc *f) { return inline_calls(f, true, true); }
+IrFunc *opt_inline_early(IrFunc *f) { return inline_calls(f, true, false); }
+IrFunc *opt_inline_externs(IrFunc *f) { return inline_calls(f, false, true); }

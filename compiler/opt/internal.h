@@ -5,9 +5,8 @@
 #include "opt/opt.h"
 
 int opt_region_size(const IrRegion *r); // operations, nested ones included
-IrFunc *opt_inline_rules(IrFunc *f);    // as opt_inline, functions with a derivative rule too
-IrFunc *
-opt_inline_externs(IrFunc *f); // only calls of C functions, so that their errors have the place of the call
+// Only calls of C functions, so that their errors have the place of the call.
+IrFunc *opt_inline_externs(IrFunc *f);
 
 // ---- small.c: arrays of a few elements --------------------------------------------------------------------------
 

@@ -31,6 +31,8 @@ const char *opt_pass_name(OptPass p);
 const char *opt_pass_text(OptPass p);
 int opt_pass_find(const char *name); // -1: no such pass
 
+// Before differentiation: calls of all that is not too large, or has a derivative rule, become bodies.
+IrFunc *opt_inline_early(IrFunc *f);
 // Everything but memory on one function: before and after differentiation. Callees first.
 IrFunc *opt_function(IrFunc *f, const OptOptions *o);
 // The whole module: every function optimised, functions that nothing reaches dropped, memory decided.

@@ -42,7 +42,6 @@ static IrFunc *clean(Run *r, IrFunc *f) {
 }
 
 static IrFunc *optimize(Run *r, IrFunc *f) {
-  f = run(r, OPT_inline, f);
   f = run(r, OPT_sizes, f);
   f = clean(r, f);
   f = run(r, OPT_counters, f);
@@ -82,7 +81,7 @@ static void several_rows(Run *r, IrFunc *f) {
 IrFunc *opt_function(IrFunc *f, const OptOptions *o) {
   if (o->level == 0 || !f->body) return f;
   Run r = {o, false};
-  f = optimize(&r, f);
+  f = optimize(&r, opt_inline_early(f));
   return clean(&r, run(&r, OPT_winner, f));
 }
 
@@ -136,7 +135,7 @@ void opt_module(IrModule *m, const OptOptions *o) {
   for (int i = 0; i < m->funcs.len; i++) run(&r, OPT_settle, m->funcs.data[i]);
   ir_call_graph(m, scratch, &order);
   if (o->level > 0) {
-    for (int i = 0; i < order.len; i++) opt_inline_rules(order.data[i]);
+    for (int i = 0; i < order.len; i++) run(&r, OPT_inline, order.data[i]);
     drop_unreached(m, scratch);
     order.len = 0;
     ir_call_graph(m, scratch, &order);

@@ -387,7 +387,7 @@ static void go_on(Judge *j, IrFunc *g, const Cells *args, int order, bool optimi
   if (j->bad) return;
   j->path = arena_printf(j->a, "%s, %s", before, how);
   ir_call_graph(g->module, j->a, &(IrFuncs){0});
-  g = opt_inline(g);
+  g = opt_inline_early(g);
   g->is_export = true;
   if (optimise) g = optimised(j, g, args->at);
   if (order > 0 && !j->bad && g->vals.len < MAX_SIZE) {
@@ -506,7 +506,7 @@ const char *judge(Arena *a, const JudgeSubject *s, unsigned what, JudgeStats *st
   if (what & JUDGE_MEMORY && !j.bad) judge_memory(&j, args.at, &want);
   for (int optimise = 0; optimise < 2 && !j.bad; optimise++) {
     j.path = optimise ? "optimised" : "as made";
-    f = opt_inline(make(&j));
+    f = opt_inline_early(make(&j));
     if (optimise) f = optimised(&j, f, args.at);
     if (what & JUDGE_FIRST && !j.bad) judge_derivatives(&j, f, &args, what & JUDGE_SECOND ? 2 : 1, optimise);
     if (what & JUDGE_MEMORY && !j.bad) judge_module(&j, f->module, args.at, &want);
