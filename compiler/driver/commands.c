@@ -69,8 +69,8 @@ static void print_command_help(StrBuf *out, const Command *cmd) {
     passes |= !strcmp(options[i].name, "dump");
     StrBuf left;
     sb_init(&left, out->arena);
-    sb_addf(&left, "--%s%s%s", options[i].name, options[i].arg ? " " : "",
-            options[i].arg ? options[i].arg : "");
+    sb_addf(&left, "%s--%s%s%s", options[i].letter == 'o' ? "-o, " : "", options[i].name,
+            options[i].arg ? " " : "", options[i].arg ? options[i].arg : "");
     sb_addf(out, "  %-20s %s\n", left.data, options[i].text);
   }
   if (passes) {
