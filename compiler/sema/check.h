@@ -122,6 +122,9 @@ Type *type_scalar_of(Type *t);              // the element of an array, else t i
 Type *type_float_kind(Checker *c, Type *t); // the one float kind among its leaves; NULL if none or mixed
 bool type_all_floats(const Type *t);        // every leaf is a float: a vector
 bool type_has_grow(const Type *t);
+// Is f true of an element's, a field's or a part's type? Those within them are for f to ask.
+typedef bool TypeTest(void *user, const Type *t);
+bool type_any_part(const Type *t, TypeTest *f, void *user);
 bool type_is_huge(const Type *t); // past one of these limits
 Type *report_huge(Checker *c, Loc loc, const Type *t);
 void struct_add_field(StructDecl *s, const Type *field);

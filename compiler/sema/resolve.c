@@ -152,34 +152,13 @@ static Type *resolve_array(Checker *c, TypeExpr *t) {
   return c->error;
 }
 
-static bool holds_array(const Type *t) {
-  switch (t->kind) {
-  case TYPE_ARRAY:
-  case TYPE_GROW: return true;
-  case TYPE_STRUCT:
-    for (int i = 0; t->decl->field_types && i < t->decl->fields.len; i++)
-      if (holds_array(t->decl->field_types[i])) return true;
-    return false;
-  case TYPE_TUPLE:
-    for (int i = 0; i < t->n_parts; i++)
-      if (holds_array(t->parts[i])) return true;
-    return false;
-  case TYPE_ERROR:
-  case TYPE_VOID:
-  case TYPE_BOOL:
-  case TYPE_INT:
-  case TYPE_F32:
-  case TYPE_F64:
-  case TYPE_REAL:
-  case TYPE_STR:
-  case TYPE_FN: return false;
-  }
-  return false;
+static bool holds_array(void *user, const Type *t) {
+  return t->kind == TYPE_ARRAY || t->kind == TYPE_GROW || type_any_part(t, holds_array, user);
 }
 
 static Type *resolve_grow(Checker *c, TypeExpr *t) {
   Type *elem = t->elem ? resolve_type(c, t->elem, c->sizes_in) : c->error;
-  if (elem->kind == TYPE_FN || elem->kind == TYPE_STR || holds_array(elem))
+  if (elem->kind == TYPE_FN || elem->kind == TYPE_STR || holds_array(NULL, elem))
     return report_element(c, t->loc, elem, "a growable array");
   return type_grow(c, elem);
 }
@@ -223,30 +202,8 @@ Type *resolve_type(Checker *c, TypeExpr *t, SizeNames names) {
 
 // ---- structs -------------------------------------------------------------------------------------------------------
 
-static bool struct_holds(const Type *t, const StructDecl *s) {
-  switch (t->kind) {
-  case TYPE_ARRAY:
-  case TYPE_GROW: return struct_holds(t->elem, s);
-  case TYPE_STRUCT:
-    if (t->decl == s) return true;
-    for (int i = 0; t->decl->field_types && i < t->decl->fields.len; i++)
-      if (t->decl->field_types[i] && struct_holds(t->decl->field_types[i], s)) return true;
-    return false;
-  case TYPE_TUPLE:
-    for (int i = 0; i < t->n_parts; i++)
-      if (struct_holds(t->parts[i], s)) return true;
-    return false;
-  case TYPE_ERROR:
-  case TYPE_VOID:
-  case TYPE_BOOL:
-  case TYPE_INT:
-  case TYPE_F32:
-  case TYPE_F64:
-  case TYPE_REAL:
-  case TYPE_STR:
-  case TYPE_FN: return false;
-  }
-  return false;
+static bool holds_struct(void *decl, const Type *t) {
+  return (t->kind == TYPE_STRUCT && t->decl == decl) || type_any_part(t, holds_struct, decl);
 }
 
 // The structs a field's type names, resolved before the field, so that a cycle shows itself. False: too many within one
@@ -283,7 +240,7 @@ static Type *resolve_field(Checker *c, StructDecl *s, FieldDecl *f) {
   }
   Type *t = resolve_type(c, f->type, SIZES_UNKNOWN_IS_ERROR);
   if (t->kind == TYPE_FN) return report_element(c, f->type->loc, t, "a struct");
-  if (!struct_holds(t, s)) return t;
+  if (!holds_struct((void *)s, t)) return t;
   Diag *g = diag_add(c->d, DIAG_RECURSIVE, f->loc, "`%s` would contain itself", s->name);
   diag_note(c->d, g, "a struct is its fields, one after another; there are no pointers");
   return c->error;

@@ -161,32 +161,30 @@ bool type_is_float(const Type *t) {
 
 bool type_is_numeric(const Type *t) { return t->kind == TYPE_INT || type_is_float(t); }
 
-// Calls f on every scalar leaf's type; stops when f says so.
-typedef bool LeafTest(void *user, const Type *leaf);
-static bool any_leaf(const Type *t, LeafTest *f, void *user) {
-  switch (t->kind) {
-  case TYPE_ARRAY: return any_leaf(t->elem, f, user);
-  case TYPE_STRUCT:
-    for (int i = 0; t->decl->field_types && i < t->decl->fields.len; i++)
-      if (any_leaf(t->decl->field_types[i], f, user)) return true;
-    return false;
-  case TYPE_TUPLE:
-    for (int i = 0; i < t->n_parts; i++)
-      if (any_leaf(t->parts[i], f, user)) return true;
-    return false;
-  case TYPE_ERROR:
-  case TYPE_VOID:
-  case TYPE_BOOL:
-  case TYPE_INT:
-  case TYPE_F32:
-  case TYPE_F64:
-  case TYPE_REAL:
-  case TYPE_STR:
-  case TYPE_GROW:
-  case TYPE_FN: return f(user, t);
+bool type_any_part(const Type *t, TypeTest *f, void *user) {
+  bool is_struct = t->kind == TYPE_STRUCT, is_tuple = t->kind == TYPE_TUPLE;
+  if (t->kind == TYPE_ARRAY || t->kind == TYPE_GROW) return f(user, t->elem);
+  int n = is_tuple ? t->n_parts : is_struct && t->decl->field_types ? t->decl->fields.len : 0;
+  for (int i = 0; i < n; i++) {
+    const Type *part = is_tuple ? t->parts[i] : t->decl->field_types[i];
+    if (part && f(user, part)) return true;
   }
   return false;
 }
+
+typedef struct LeafTest {
+  TypeTest *f;
+  void *user;
+} LeafTest;
+
+static bool test_leaves(void *user, const Type *t) {
+  const LeafTest *test = user;
+  bool whole = t->kind != TYPE_ARRAY && t->kind != TYPE_STRUCT && t->kind != TYPE_TUPLE;
+  return whole ? test->f(test->user, t) : type_any_part(t, test_leaves, user);
+}
+
+// Calls f on every leaf's type; stops when f says so.
+static bool any_leaf(const Type *t, TypeTest *f, void *user) { return test_leaves(&(LeafTest){f, user}, t); }
 
 static bool leaf_is_float(void *user, const Type *leaf) {
   (void)user;

@@ -57,17 +57,7 @@ LANE_FN S join(V low, V high) {
 typedef int64_t M __attribute__((vector_size(8 * LANES)));
 
 #if LANES == 4
-LANE_FN V all(double x) { return _mm256_set1_pd(x); }
-LANE_FN V fma_(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
-LANE_FN V fms_(V a, V b, V c) { return _mm256_fmsub_pd(a, b, c); }
-LANE_FN V fnma_(V a, V b, V c) { return _mm256_fnmadd_pd(a, b, c); }
-LANE_FN V root(V x) { return _mm256_sqrt_pd(x); }
-LANE_FN V choose(M m, V a, V b) { return _mm256_blendv_pd(b, a, (V)m); }
-LANE_FN bool any(M m) { return _mm256_movemask_pd((V)m) != 0; }
-LANE_FN bool every(M m) { return _mm256_movemask_pd((V)m) == 15; }
-LANE_FN V smaller(V a, V b) { return _mm256_min_pd(a, b); }
-LANE_FN V larger(V a, V b) { return _mm256_max_pd(a, b); }
-LANE_FN V nearest(V x) { return _mm256_round_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+#define VECTOR(operation) _mm256_##operation##_pd
 LANE_FN M unordered(V a, V b) { return (M)_mm256_cmp_pd(a, b, _CMP_UNORD_Q); }
 LANE_FN V low_half(S x) { return _mm256_cvtps_pd(_mm256_castps256_ps128(x)); }
 LANE_FN V high_half(S x) { return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)); }
@@ -75,22 +65,23 @@ LANE_FN S join(V low, V high) {
   return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(low)), _mm256_cvtpd_ps(high), 1);
 }
 #else
-LANE_FN V all(double x) { return _mm_set1_pd(x); }
-LANE_FN V fma_(V a, V b, V c) { return _mm_fmadd_pd(a, b, c); }
-LANE_FN V fms_(V a, V b, V c) { return _mm_fmsub_pd(a, b, c); }
-LANE_FN V fnma_(V a, V b, V c) { return _mm_fnmadd_pd(a, b, c); }
-LANE_FN V root(V x) { return _mm_sqrt_pd(x); }
-LANE_FN V choose(M m, V a, V b) { return _mm_blendv_pd(b, a, (V)m); }
-LANE_FN bool any(M m) { return _mm_movemask_pd((V)m) != 0; }
-LANE_FN bool every(M m) { return _mm_movemask_pd((V)m) == 3; }
-LANE_FN V smaller(V a, V b) { return _mm_min_pd(a, b); }
-LANE_FN V larger(V a, V b) { return _mm_max_pd(a, b); }
-LANE_FN V nearest(V x) { return _mm_round_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+#define VECTOR(operation) _mm_##operation##_pd
 LANE_FN M unordered(V a, V b) { return (M)_mm_cmpunord_pd(a, b); }
 LANE_FN V low_half(S x) { return _mm_cvtps_pd(x); }
 LANE_FN V high_half(S x) { return _mm_cvtps_pd(_mm_movehl_ps(x, x)); }
 LANE_FN S join(V low, V high) { return _mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high)); }
 #endif
+LANE_FN V all(double x) { return VECTOR(set1)(x); }
+LANE_FN V fma_(V a, V b, V c) { return VECTOR(fmadd)(a, b, c); }
+LANE_FN V fms_(V a, V b, V c) { return VECTOR(fmsub)(a, b, c); }
+LANE_FN V fnma_(V a, V b, V c) { return VECTOR(fnmadd)(a, b, c); }
+LANE_FN V root(V x) { return VECTOR(sqrt)(x); }
+LANE_FN V choose(M m, V a, V b) { return VECTOR(blendv)(b, a, (V)m); }
+LANE_FN bool any(M m) { return VECTOR(movemask)((V)m) != 0; }
+LANE_FN bool every(M m) { return VECTOR(movemask)((V)m) == (1 << LANES) - 1; }
+LANE_FN V smaller(V a, V b) { return VECTOR(min)(a, b); }
+LANE_FN V larger(V a, V b) { return VECTOR(max)(a, b); }
+LANE_FN V nearest(V x) { return VECTOR(round)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 #else // any machine: lanes one after another where C has no other way
 

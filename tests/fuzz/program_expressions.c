@@ -262,6 +262,18 @@ static void helper_call(Gen *g, int depth) {
   }
 }
 
+static void array_of(Gen *g, const char *open, int depth, const char *close) {
+  put(g, "%s", open);
+  array(g, depth - 1);
+  put(g, "%s", close);
+}
+
+static void arrays2(Gen *g, const char *open, int depth, const char *between) {
+  array_of(g, open, depth, between);
+  array(g, depth - 1);
+  put(g, ")");
+}
+
 void scalar(Gen *g, int depth) {
   if (depth <= 0) {
     scalar_leaf(g);
@@ -288,27 +300,13 @@ void scalar(Gen *g, int depth) {
   case 18: reduction(g, "sum(for ", ")", depth); break;
   case 19: reduction(g, "prod(for ", " * 0.5)", depth); break;
   case 20: reduction(g, choose(g, 2) ? "min(for " : "max(for ", ")", depth); break;
-  case 21:
-    put(g, "sum(");
-    array(g, depth - 1);
-    put(g, ")");
-    break;
-  case 22:
-    put(g, "dot(");
-    array(g, depth - 1);
-    put(g, ", ");
-    array(g, depth - 1);
-    put(g, ")");
-    break;
+  case 21: array_of(g, "sum(", depth, ")"); break;
+  case 22: arrays2(g, "dot(", depth, ", "); break;
   case 23: branch_value(g, depth); break;
   case 24: helper_call(g, depth); break;
   case 25: lambda(g, depth); break;
   case 26: call2(g, "pair(", depth, ", ", choose(g, 2) ? ").0" : ").1"); break;
-  case 27:
-    put(g, "logsumexp(");
-    array(g, depth - 1);
-    put(g, ")");
-    break;
+  case 27: array_of(g, "logsumexp(", depth, ")"); break;
   case 28: derivative(g, depth); break;
   default: scalar_leaf(g); break;
   }
@@ -341,29 +339,15 @@ void single(Gen *g, int depth) {
   }
 }
 
-static void arrays2(Gen *g, int depth, const char *op) {
-  put(g, "(");
-  array(g, depth - 1);
-  put(g, " %s ", op);
-  array(g, depth - 1);
-  put(g, ")");
-}
-
 static void comprehension(Gen *g, int depth) { reduction(g, "[for ", "]", depth); }
-
-static void array_of(Gen *g, const char *open, int depth, const char *close) {
-  put(g, "%s", open);
-  array(g, depth - 1);
-  put(g, "%s", close);
-}
 
 // A vector of n elements.
 void array(Gen *g, int depth) {
   const Var *m = pick(g, VAR_MATRIX, false), *a = pick(g, VAR_ARRAY, false);
   switch (depth <= 0 ? 0 : choose(g, 15)) {
-  case 1: arrays2(g, depth, "+"); break;
-  case 2: arrays2(g, depth, "-"); break;
-  case 3: arrays2(g, depth, "*"); break;
+  case 1: arrays2(g, "(", depth, " + "); break;
+  case 2: arrays2(g, "(", depth, " - "); break;
+  case 3: arrays2(g, "(", depth, " * "); break;
   case 4:
     put(g, "(");
     scalar(g, depth - 1);

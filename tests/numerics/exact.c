@@ -9,7 +9,7 @@
     (void)y;                                                                                                 \
     mpfr_##name(r, x, N);                                                                                    \
   }
-#define SLOPE(name) void slope_##name(mpfr_t r, const mpfr_t x, const mpfr_t y)
+#define SLOPE(name) void slope_##name(mpfr_t r, const mpfr_t x, __attribute__((unused)) const mpfr_t y)
 
 VALUE(sqrt)
 VALUE(cbrt)
@@ -35,14 +35,8 @@ VALUE(atanh)
 VALUE(erf)
 VALUE(erfc)
 
-void value_square(mpfr_t r, const mpfr_t x, const mpfr_t y) {
-  (void)y;
-  mpfr_sqr(r, x, N);
-}
-void value_cube(mpfr_t r, const mpfr_t x, const mpfr_t y) {
-  (void)y;
-  mpfr_pow_ui(r, x, 3, N);
-}
+void value_square(mpfr_t r, const mpfr_t x, const mpfr_t y) { mpfr_sqr(r, x, N); }
+void value_cube(mpfr_t r, const mpfr_t x, const mpfr_t y) { mpfr_pow_ui(r, x, 3, N); }
 void value_divide(mpfr_t r, const mpfr_t x, const mpfr_t y) { mpfr_div(r, x, y, N); }
 void value_pow(mpfr_t r, const mpfr_t x, const mpfr_t y) { mpfr_pow(r, x, y, N); }
 void value_atan2(mpfr_t r, const mpfr_t x, const mpfr_t y) { mpfr_atan2(r, x, y, N); }
@@ -65,24 +59,18 @@ static void over_log_of(mpfr_t r, const mpfr_t x, unsigned base) { // 1 / (x log
 }
 
 SLOPE(sqrt) {
-  (void)y;
   mpfr_sqrt(r, x, N);
   mpfr_mul_2ui(r, r, 1, N);
   invert(r);
 }
 SLOPE(cbrt) {
-  (void)y;
   mpfr_cbrt(r, x, N);
   mpfr_sqr(r, r, N);
   mpfr_mul_ui(r, r, 3, N);
   invert(r);
 }
-SLOPE(exp) {
-  (void)y;
-  mpfr_exp(r, x, N);
-}
+SLOPE(exp) { mpfr_exp(r, x, N); }
 SLOPE(exp2) {
-  (void)y;
   mpfr_t l;
   mpfr_init2(l, EXACT_BITS);
   mpfr_const_log2(l, N);
@@ -91,43 +79,27 @@ SLOPE(exp2) {
   mpfr_clear(l);
 }
 SLOPE(expm1) { slope_exp(r, x, y); }
-SLOPE(log) {
-  (void)y;
-  mpfr_ui_div(r, 1, x, N);
-}
-SLOPE(log2) {
-  (void)y;
-  over_log_of(r, x, 2);
-}
-SLOPE(log10) {
-  (void)y;
-  over_log_of(r, x, 10);
-}
+SLOPE(log) { mpfr_ui_div(r, 1, x, N); }
+SLOPE(log2) { over_log_of(r, x, 2); }
+SLOPE(log10) { over_log_of(r, x, 10); }
 SLOPE(log1p) {
-  (void)y;
   mpfr_t u; // exact: from 2^-1074 to 2^1024
   mpfr_init2(u, 2200);
   mpfr_add_ui(u, x, 1, N);
   mpfr_ui_div(r, 1, u, N);
   mpfr_clear(u);
 }
-SLOPE(sin) {
-  (void)y;
-  mpfr_cos(r, x, N);
-}
+SLOPE(sin) { mpfr_cos(r, x, N); }
 SLOPE(cos) {
-  (void)y;
   mpfr_sin(r, x, N);
   mpfr_neg(r, r, N);
 }
 SLOPE(tan) {
-  (void)y;
   mpfr_cos(r, x, N);
   mpfr_sqr(r, r, N);
   invert(r);
 }
 SLOPE(asin) {
-  (void)y;
   one_minus_square(r, x);
   mpfr_rec_sqrt(r, r, N);
 }
@@ -136,44 +108,32 @@ SLOPE(acos) {
   mpfr_neg(r, r, N);
 }
 SLOPE(atan) {
-  (void)y;
   mpfr_sqr(r, x, N);
   mpfr_add_ui(r, r, 1, N);
   invert(r);
 }
-SLOPE(sinh) {
-  (void)y;
-  mpfr_cosh(r, x, N);
-}
-SLOPE(cosh) {
-  (void)y;
-  mpfr_sinh(r, x, N);
-}
+SLOPE(sinh) { mpfr_cosh(r, x, N); }
+SLOPE(cosh) { mpfr_sinh(r, x, N); }
 SLOPE(tanh) {
-  (void)y;
   mpfr_cosh(r, x, N);
   mpfr_sqr(r, r, N);
   invert(r);
 }
 SLOPE(asinh) {
-  (void)y;
   mpfr_sqr(r, x, N);
   mpfr_add_ui(r, r, 1, N);
   mpfr_rec_sqrt(r, r, N);
 }
 SLOPE(acosh) {
-  (void)y;
   mpfr_sqr(r, x, N);
   mpfr_sub_ui(r, r, 1, N);
   mpfr_rec_sqrt(r, r, N);
 }
 SLOPE(atanh) {
-  (void)y;
   one_minus_square(r, x);
   invert(r);
 }
 SLOPE(erf) {
-  (void)y;
   mpfr_t p;
   mpfr_init2(p, EXACT_BITS);
   mpfr_const_pi(p, N);
@@ -189,12 +149,8 @@ SLOPE(erfc) {
   slope_erf(r, x, y);
   mpfr_neg(r, r, N);
 }
-SLOPE(square) {
-  (void)y;
-  mpfr_mul_2ui(r, x, 1, N);
-}
+SLOPE(square) { mpfr_mul_2ui(r, x, 1, N); }
 SLOPE(cube) {
-  (void)y;
   mpfr_sqr(r, x, N);
   mpfr_mul_ui(r, r, 3, N);
 }

@@ -5,41 +5,18 @@
 #include "opt/opt.h"
 
 #include "ir_judge.h"
+#include "ir_world.h"
 
-#include <criterion/criterion.h>
 #include <math.h>
-#include <string.h>
-
-typedef struct World {
-  Arena *arena;
-  Interner *names;
-  Sources sources;
-  Diags diags;
-  IrModule *module;
-} World;
-
-static World w;
 
 static void start(void) {
-  w.arena = arena_new(0);
-  w.names = interner_new(w.arena);
-  sources_init(&w.sources, w.arena);
-  diags_init(&w.diags, w.arena, &w.sources);
+  world_start();
   w.module = ir_module_new(w.arena, w.names, &w.sources);
 }
 
-static void stop(void) { arena_free(w.arena); }
-
-TestSuite(rules, .init = start, .fini = stop);
-TestSuite(programs, .init = start, .fini = stop);
-TestSuite(refusals, .init = start, .fini = stop);
-
-static const char *diagnostics(void) {
-  StrBuf sb;
-  sb_init(&sb, w.arena);
-  diags_render(&w.diags, &sb, false);
-  return sb.data ? sb.data : "";
-}
+TestSuite(rules, .init = start, .fini = world_stop);
+TestSuite(programs, .init = start, .fini = world_stop);
+TestSuite(refusals, .init = start, .fini = world_stop);
 
 static IrFunc *derived(IrFunc *f, const bool *wrt, bool reverse) {
   IrFunc *g = (reverse ? ad_vjp : ad_jvp)(w.module, f, wrt, &w.diags);
@@ -306,15 +283,6 @@ Test(rules, flat_operations) {
 
 // ---- second derivatives --------------------------------------------------------------------------------------------------------
 
-static IrModule *parse(const char *path, const char *text) {
-  int file = sources_add(&w.sources, path, text, strlen(text));
-  IrModule *m = ir_parse(w.arena, w.names, &w.sources, file, &w.diags);
-  cr_assert_not_null(m, "%s", diagnostics());
-  const char *bad = ir_verify_module(w.arena, m);
-  cr_assert_null(bad, "%s: %s", path, bad);
-  return m;
-}
-
 // Row k of the Hessian of f(x, y) at a point: forward over reverse, and reverse over forward.
 static void hessian_row(IrFunc *f, const double *at, int k, bool forward_last, double *row) {
   bool wrt[5] = {true, true};
@@ -432,7 +400,7 @@ Test(programs, effects) { judge_file("effects.ir", 1); }
 
 // ---- recursion in one descent ----------------------------------------------------------------------------------------------------
 
-TestSuite(descent, .init = start, .fini = stop);
+TestSuite(descent, .init = start, .fini = world_stop);
 
 static bool has_part(const char *part) {
   for (int k = 0; k < w.module->funcs.len; k++)
@@ -465,7 +433,7 @@ Test(descent, products_of_results) { check_descends("recursion.ir", "tree", fals
 
 // ---- what derivatives cost: operations that are executed ---------------------------------------------------------------------------
 
-TestSuite(cost, .init = start, .fini = stop);
+TestSuite(cost, .init = start, .fini = world_stop);
 
 // An operation in a loop over directions is one of a vector's: eight of them count as one.
 typedef struct Tally {

@@ -1,45 +1,22 @@
 // The oracle: values against quadruple precision constants and against the C library, arrays shared and in place, errors
 // in the runtime's words.
-#include "ir/ir.h"
+#include "ir_world.h"
 
-#include <criterion/criterion.h>
 #include <math.h>
-#include <string.h>
 
-typedef struct World {
-  Arena *arena;
-  Interner *names;
-  Sources sources;
-  Diags diags;
-  IrModule *module;
-  StrBuf printed;
-  IrInterp in;
-} World;
-
-static World w;
+static StrBuf printed;
+static IrInterp oracle;
 
 static void start(void) {
-  w.arena = arena_new(0);
-  w.names = interner_new(w.arena);
-  sources_init(&w.sources, w.arena);
-  diags_init(&w.diags, w.arena, &w.sources);
-  sb_init(&w.printed, w.arena);
+  world_start();
+  sb_init(&printed, w.arena);
 }
 
-static void stop(void) { arena_free(w.arena); }
-
-TestSuite(interp, .init = start, .fini = stop);
+TestSuite(interp, .init = start, .fini = world_stop);
 
 static void load_text(const char *text) {
-  int file = sources_add(&w.sources, "test.ir", text, strlen(text));
-  w.module = ir_parse(w.arena, w.names, &w.sources, file, &w.diags);
-  StrBuf sb;
-  sb_init(&sb, w.arena);
-  diags_render(&w.diags, &sb, false);
-  cr_assert_not_null(w.module, "%s", sb.data);
-  const char *bad = ir_verify_module(w.arena, w.module);
-  cr_assert_null(bad, "%s", bad);
-  w.in = (IrInterp){.arena = w.arena, .module = w.module, .printed = &w.printed};
+  w.module = parse("test.ir", text);
+  oracle = (IrInterp){.arena = w.arena, .module = w.module, .printed = &printed};
 }
 
 static void load_file(const char *file) {
@@ -53,11 +30,11 @@ static void load_file(const char *file) {
 static bool run(const char *func, const IrCell *args, IrCell *results) {
   const IrFunc *f = ir_func_find(w.module, intern_cstr(w.names, func));
   cr_assert_not_null(f, "%s", func);
-  return ir_interp(&w.in, f, args, results);
+  return ir_interp(&oracle, f, args, results);
 }
 
 static void run_ok(const char *func, const IrCell *args, IrCell *results) {
-  cr_assert(run(func, args, results), "%s", w.in.error);
+  cr_assert(run(func, args, results), "%s", oracle.error);
 }
 
 static double at(const IrCell *c, int64_t i) { return (double)ir_cell_at(c, i); }
@@ -74,7 +51,7 @@ Test(interp, logsumexp_beyond_f64) {
   double nearest = 3.40760596444438, rest = 1.73398675337226250988e-16;
   cr_assert_eq((double)r.v.q, nearest);
   cr_assert_float_eq((double)(r.v.q - nearest), rest, 1e-32);
-  w.in.round = true;
+  oracle.round = true;
   run_ok("logsumexp", args, &r);
   cr_assert(r.v.q == (__float128)(double)r.v.q);
   cr_assert_float_eq((double)r.v.q, nearest, 1e-15);
@@ -115,7 +92,7 @@ Test(interp, matrices) {
     }
   args[1] = ir_cell_int(2);
   cr_assert_not(run("outer", args, r));
-  cr_assert_str_eq(w.in.error, "in @outer: %y has size 3 along axis 0 where its type says 2");
+  cr_assert_str_eq(oracle.error, "in @outer: %y has size 3 along axis 0 where its type says 2");
 }
 
 Test(interp, calls_and_prints) {
@@ -125,7 +102,7 @@ Test(interp, calls_and_prints) {
   cr_assert_eq(r.v.i, 3628800);
   IrCell x = ir_cell_f64(2);
   run_ok("shout", &x, NULL);
-  cr_assert_str_eq(w.printed.data, "softplus(2.0) = 2.126928\n");
+  cr_assert_str_eq(printed.data, "softplus(2.0) = 2.126928\n");
 }
 
 // ---- every scalar operation against the C library ---------------------------------------------------------------
@@ -153,7 +130,7 @@ static void check_math(const MathCase *c, double x, double y) {
   load_text(arena_printf(w.arena, "dp-ir 1 fn @f(%%x: f64, %%y: f64) -> f64 { %%r = %s %s return %%r }",
                          c->op, call));
   IrCell r, args[] = {ir_cell_f64(x), ir_cell_f64(y)};
-  w.in.round = true;
+  oracle.round = true;
   run_ok("f", args, &r);
   double got = (double)r.v.q, want = c->f2 ? c->f2(x, y) : c->f1(x);
   bool same = isnan(want) ? isnan(got) : got == want || fabs(got - want) <= 4e-16 * fabs(want);
@@ -233,7 +210,7 @@ Test(interp, rounding_is_asked_for) {
   run_ok("f", args, r);
   cr_expect(r[0].v.q != 0);
   cr_expect(r[1].v.q == args[1].v.q);
-  w.in.round = true;
+  oracle.round = true;
   run_ok("f", args, r);
   cr_expect(r[0].v.q == 0);
   cr_expect(r[1].v.q == (__float128)(float)(double)args[1].v.q);
@@ -330,10 +307,10 @@ Test(interp, failures_are_told) {
   for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
     load_text(arena_printf(w.arena, "dp-ir 1 fn @f(%%a: int, %%b: int) { %%z = const int 0 %s return }",
                            failures[i][0]));
-    w.in.max_steps = 100000;
+    oracle.max_steps = 100000;
     IrCell args[] = {ir_cell_int(7), ir_cell_int(3)};
     cr_assert_not(run("f", args, NULL), "%s", failures[i][0]);
-    cr_expect_str_eq(w.in.error, failures[i][1]);
+    cr_expect_str_eq(oracle.error, failures[i][1]);
   }
 }
 
@@ -357,5 +334,5 @@ Test(interp, formats) {
          args[] = {ir_cell_f64(0.1), ir_cell_int(-3), b, ir_cell_int(2), vector(2, (double[]){1, 2.5})};
   args[2].type = IR_SCALAR(IR_BOOL);
   run_ok("f", args, NULL);
-  cr_assert_str_eq(w.printed.data, "0.100|0.1|-3|true|{text}|[1.0, 2.5]\n");
+  cr_assert_str_eq(printed.data, "0.100|0.1|-3|true|{text}|[1.0, 2.5]\n");
 }

@@ -1,51 +1,15 @@
 // compiler/ir: construction, the text form there and back, the verifier, cloning, traversal, the call graph.
-#include "ir/ir.h"
+#include "ir_world.h"
 
-#include <criterion/criterion.h>
 #include <stdio.h>
-#include <string.h>
 
-typedef struct World {
-  Arena *arena;
-  Interner *names;
-  Sources sources;
-  Diags diags;
-} World;
-
-static World w;
-
-static void start(void) {
-  w.arena = arena_new(0);
-  w.names = interner_new(w.arena);
-  sources_init(&w.sources, w.arena);
-  diags_init(&w.diags, w.arena, &w.sources);
-}
-
-static void stop(void) { arena_free(w.arena); }
-
-TestSuite(build, .init = start, .fini = stop);
-TestSuite(text, .init = start, .fini = stop);
-TestSuite(verify, .init = start, .fini = stop);
-TestSuite(clone, .init = start, .fini = stop);
-TestSuite(walk, .init = start, .fini = stop);
+TestSuite(build, .init = world_start, .fini = world_stop);
+TestSuite(text, .init = world_start, .fini = world_stop);
+TestSuite(verify, .init = world_start, .fini = world_stop);
+TestSuite(clone, .init = world_start, .fini = world_stop);
+TestSuite(walk, .init = world_start, .fini = world_stop);
 
 static Name name(const char *s) { return intern_cstr(w.names, s); }
-
-static IrModule *parse_text(const char *text) {
-  int file = sources_add(&w.sources, "test.ir", text, strlen(text));
-  return ir_parse(w.arena, w.names, &w.sources, file, &w.diags);
-}
-
-static IrModule *parse_ok(const char *text) {
-  IrModule *m = parse_text(text);
-  StrBuf sb;
-  sb_init(&sb, w.arena);
-  diags_render(&w.diags, &sb, false);
-  cr_assert_not_null(m, "%s", sb.data);
-  const char *bad = ir_verify_module(w.arena, m);
-  cr_assert_null(bad, "%s", bad);
-  return m;
-}
 
 static const char *print(const IrModule *m) {
   StrBuf sb;
@@ -70,7 +34,7 @@ enum { N_INPUTS = sizeof inputs / sizeof inputs[0] };
 Test(text, inputs_print_as_they_stand) {
   for (int i = 0; i < N_INPUTS; i++) {
     const char *text = read_input(inputs[i]);
-    cr_assert_str_eq(print(parse_ok(text)), text, "%s", inputs[i]);
+    cr_assert_str_eq(print(parse("test.ir", text)), text, "%s", inputs[i]);
   }
 }
 
@@ -81,7 +45,7 @@ static IrWalk mark_kind(void *user, IrOp *op) {
 
 Test(text, inputs_hold_every_operation) {
   bool seen[IR_OP_COUNT] = {0};
-  IrModule *m = parse_ok(read_input("every_op.ir"));
+  IrModule *m = parse("test.ir", read_input("every_op.ir"));
   for (int i = 0; i < m->funcs.len; i++) ir_walk(m->funcs.data[i]->body, mark_kind, seen);
   for (int k = 0; k < IR_OP_COUNT; k++) cr_expect(seen[k], "%s", ir_op_info[k].text);
 }
@@ -89,8 +53,8 @@ Test(text, inputs_hold_every_operation) {
 Test(text, unnamed_values_and_comments_are_normalised) {
   const char *text = "dp-ir 1 // version\nfn @f(%7: int) -> int {\n"
                      "  %a = add %7, %7 // twice\n  %3 = mul %a, %a\n  return %3\n}\n";
-  cr_assert_str_eq(print(parse_ok(text)), "dp-ir 1\n\nfn @f(%0: int \"7\") -> int {\n"
-                                          "  %a = add %0, %0\n  %1 = mul %a, %a\n  return %1\n}\n");
+  cr_assert_str_eq(print(parse("test.ir", text)), "dp-ir 1\n\nfn @f(%0: int \"7\") -> int {\n"
+                                                  "  %a = add %0, %0\n  %1 = mul %a, %a\n  return %1\n}\n");
 }
 
 Test(text, hints_become_unique_names) {
@@ -110,7 +74,7 @@ Test(text, hints_become_unique_names) {
   cr_assert_str_eq(text, "dp-ir 1\n\nfn @\"f g\"(%x: f64 \"m.w\") -> f64 {\n"
                          "  %x.1 = add %x, %x\n  %x.2 = add %x.1, %x.1\n  %x.1.1 = add %x.2, %x.2\n"
                          "  %_1st = add %x.1.1, %x.1.1\n  %a_b = add %_1st, %_1st\n  return %a_b\n}\n");
-  cr_assert_str_eq(print(parse_ok(text)), text);
+  cr_assert_str_eq(print(parse("test.ir", text)), text);
 }
 
 static const char *const mistakes[][2] = {
@@ -136,7 +100,7 @@ static const char *const mistakes[][2] = {
 Test(text, mistakes_are_told) {
   for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
     int before = w.diags.list.len;
-    cr_assert_null(parse_text(mistakes[i][0]), "%s", mistakes[i][0]);
+    cr_assert_null(parse_text("test.ir", mistakes[i][0]), "%s", mistakes[i][0]);
     cr_assert_eq(w.diags.list.len, before + 1);
     const char *message = w.diags.list.data[before]->message;
     cr_expect(strstr(message, mistakes[i][1]), "%s: %s", mistakes[i][0], message);
@@ -145,7 +109,7 @@ Test(text, mistakes_are_told) {
 
 Test(text, one_mistake_per_function) {
   const char *text = "dp-ir 1\nfn @f() {\n  %x = what\n}\nfn @g() {\n  return\n}\nfn @h() {\n  %x = why\n}\n";
-  cr_assert_null(parse_text(text));
+  cr_assert_null(parse_text("test.ir", text));
   cr_assert_eq(w.diags.n_errors, 2);
   int line, col;
   sources_line_col(&w.sources, w.diags.list.data[1]->primary.loc, &line, &col);
@@ -158,7 +122,7 @@ Test(text, deep_nesting_is_refused) {
   sb_init(&sb, w.arena);
   sb_add(&sb, "dp-ir 1 fn @f(%c: bool) {");
   for (int i = 0; i < 100000; i++) sb_add(&sb, "if %c {");
-  cr_assert_null(parse_text(sb.data));
+  cr_assert_null(parse_text("test.ir", sb.data));
   cr_assert_eq(w.diags.list.data[0]->code, DIAG_NESTING);
 }
 
@@ -169,7 +133,7 @@ Test(text, garbage_is_survived) {
     const char *text = read_input(inputs[i]);
     size_t n = strlen(text);
     for (int k = 0; k < 1500; k++) {
-      stop(), start();
+      world_stop(), world_start();
       text = read_input(inputs[i]);
       char *changed = arena_strdup(w.arena, text, n);
       for (int hits = 0; hits < 1 + k % 3; hits++) {
@@ -177,11 +141,11 @@ Test(text, garbage_is_survived) {
         changed[(seed >> 8) % n] = k & 1 ? text[(seed >> 4) % n] : (char)(seed >> 24);
       }
       if (k % 5 == 0) changed[(seed >> 8) % n] = 0;
-      IrModule *m = parse_text(changed);
+      IrModule *m = parse_text("test.ir", changed);
       cr_assert((m == NULL) == (w.diags.n_errors > 0));
       if (m && !ir_verify_module(w.arena, m)) {
         const char *again = print(m);
-        cr_assert_str_eq(print(parse_ok(again)), again);
+        cr_assert_str_eq(print(parse("test.ir", again)), again);
       }
     }
   }
@@ -242,12 +206,12 @@ static const char *verify_func(IrModule *m, int i) {
 static IrOp *op_at(IrModule *m, int func, int i) { return m->funcs.data[func]->body->ops.data[i]; }
 
 Test(verify, uses_before_definitions) {
-  IrModule *m = parse_ok(read_input("logsumexp.ir"));
+  IrModule *m = parse("test.ir", read_input("logsumexp.ir"));
   IrOp *loop = op_at(m, 0, 4), *last = op_at(m, 0, 7);
   loop->regions[0]->ops.data[1]->args[0] = ir_result(last, 0);
   cr_expect_str_eq(verify_func(m, 0),
                    "in @logsumexp: `%e = get %r, %i`: operand 0, %r, is not defined before its use");
-  m = parse_ok(read_input("logsumexp.ir"));
+  m = parse("test.ir", read_input("logsumexp.ir"));
   loop = op_at(m, 0, 4), last = op_at(m, 0, 7);
   last->args[1] = loop->regions[0]->yields[0];
   cr_expect_str_eq(verify_func(m, 0),
@@ -259,19 +223,19 @@ Test(verify, uses_before_definitions) {
 }
 
 Test(verify, types_and_regions) {
-  IrModule *m = parse_ok(read_input("logsumexp.ir"));
+  IrModule *m = parse("test.ir", read_input("logsumexp.ir"));
   op_at(m, 0, 7)->args[1] = 1;
   cr_expect(strstr(verify_func(m, 0), "the operands must be ints, or floats of one width"));
-  m = parse_ok(read_input("logsumexp.ir"));
+  m = parse("test.ir", read_input("logsumexp.ir"));
   op_at(m, 0, 4)->regions[0]->n_yields = 0;
   cr_expect(strstr(verify_func(m, 0), "the body yields 0 values, not 1"));
-  m = parse_ok(read_input("logsumexp.ir"));
+  m = parse("test.ir", read_input("logsumexp.ir"));
   op_at(m, 0, 4)->regions[0]->yields[0] = 1;
   cr_expect(strstr(verify_func(m, 0), "yields int as value 0, where f64 is expected"));
-  m = parse_ok(read_input("arrays.ir"));
+  m = parse("test.ir", read_input("arrays.ir"));
   m->funcs.data[0]->vals.data[ir_result(op_at(m, 0, 3), 0)].dims = (IrVal[]){ir_result(op_at(m, 0, 0), 0)};
   cr_expect(strstr(verify_func(m, 0), "size 0 of the result does not follow from the operands"));
-  m = parse_ok(read_input("arrays.ir"));
+  m = parse("test.ir", read_input("arrays.ir"));
   m->funcs.data[0]->results[0] = IR_SCALAR(IR_F64);
   cr_expect_str_eq(verify_func(m, 0), "in @squares: result 0 is f64 but f64[_] is returned");
 }
@@ -295,7 +259,7 @@ static const char *const ill_formed[][2] = {
 
 Test(verify, what_the_parser_leaves_to_it) {
   for (size_t i = 0; i < sizeof ill_formed / sizeof ill_formed[0]; i++) {
-    IrModule *m = parse_text(ill_formed[i][0]);
+    IrModule *m = parse_text("test.ir", ill_formed[i][0]);
     cr_assert_not_null(m, "%s", ill_formed[i][0]);
     const char *bad = ir_verify_module(w.arena, m);
     cr_assert_not_null(bad, "%s", ill_formed[i][0]);
@@ -308,7 +272,7 @@ Test(verify, what_the_parser_leaves_to_it) {
 Test(clone, rewriting_nothing_changes_nothing) {
   for (int i = 0; i < N_INPUTS; i++) {
     const char *text = read_input(inputs[i]);
-    IrModule *m = parse_ok(text);
+    IrModule *m = parse("test.ir", text);
     for (int k = 0; k < m->funcs.len; k++) ir_rewrite_func(m->funcs.data[k], NULL, NULL);
     const char *bad = ir_verify_module(w.arena, m);
     cr_assert_null(bad, "%s", bad);
@@ -333,7 +297,7 @@ static bool rewrite_some(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
 }
 
 Test(clone, sizes_follow_what_a_pass_replaced) {
-  IrModule *m = parse_ok(read_input("arrays.ir"));
+  IrModule *m = parse("test.ir", read_input("arrays.ir"));
   int hits = 0;
   IrFunc *f = ir_rewrite_func(m->funcs.data[0], rewrite_some, &hits);
   cr_assert_eq(hits, 2);
@@ -347,7 +311,7 @@ Test(clone, sizes_follow_what_a_pass_replaced) {
 }
 
 Test(clone, copies_within_a_function) {
-  IrModule *m = parse_ok(read_input("logsumexp.ir"));
+  IrModule *m = parse("test.ir", read_input("logsumexp.ir"));
   IrFunc *f = m->funcs.data[0];
   IrMap map = ir_map_new(w.arena, f, f);
   IrBuilder b = ir_builder(f);
@@ -373,7 +337,7 @@ static IrWalk count_outside(void *user, IrOp *op) {
 }
 
 Test(walk, stops_and_prunes) {
-  IrModule *m = parse_ok(read_input("logsumexp.ir"));
+  IrModule *m = parse("test.ir", read_input("logsumexp.ir"));
   int n = 0;
   cr_assert_not(ir_walk(m->funcs.data[0]->body, count_until_get, &n));
   cr_assert_eq(n, 6);
@@ -383,7 +347,7 @@ Test(walk, stops_and_prunes) {
 }
 
 Test(walk, uses_and_free_values) {
-  IrModule *m = parse_ok(read_input("logsumexp.ir"));
+  IrModule *m = parse("test.ir", read_input("logsumexp.ir"));
   IrFunc *f = m->funcs.data[0];
   int *uses = ir_use_counts(w.arena, f);
   cr_assert_eq(uses[1], 4); // n: two loops, a check, the size of v
@@ -405,7 +369,7 @@ Test(walk, uses_and_free_values) {
 }
 
 Test(walk, call_graph) {
-  IrModule *m = parse_ok(read_input("calls.ir"));
+  IrModule *m = parse("test.ir", read_input("calls.ir"));
   IrFuncs order = {0};
   ir_call_graph(m, w.arena, &order);
   cr_assert_eq(order.len, m->funcs.len);

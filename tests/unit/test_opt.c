@@ -1,35 +1,14 @@
 // compiler/opt, the scalar passes: text in and text out (tests/opt/NAME.ir and NAME.out.ir; DP_UPDATE=1 rewrites the
 // second), the verifier after each, and the oracle's word that a function still computes what it did.
-#include "ir/ir.h"
+#include "ir_world.h"
 #include "opt/opt.h"
 
-#include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-typedef struct World {
-  Arena *arena;
-  Interner *names;
-  Sources sources;
-  Diags diags;
-  uint64_t random;
-} World;
-
-static World w;
-
-static void start(void) {
-  w = (World){.arena = arena_new(0), .random = 1};
-  w.names = interner_new(w.arena);
-  sources_init(&w.sources, w.arena);
-  diags_init(&w.diags, w.arena, &w.sources);
-}
-
-static void stop(void) { arena_free(w.arena); }
-
-TestSuite(golden, .init = start, .fini = stop);
-TestSuite(random, .init = start, .fini = stop);
+TestSuite(golden, .init = world_start, .fini = world_stop);
+TestSuite(random, .init = world_start, .fini = world_stop);
 
 typedef IrFunc *PassFn(IrFunc *f);
 typedef struct Pass {
@@ -38,18 +17,6 @@ typedef struct Pass {
 } Pass;
 
 // ---- modules -----------------------------------------------------------------------------------------------------
-
-static IrModule *parse(const char *path, const char *text) {
-  int file = sources_add(&w.sources, path, text, strlen(text));
-  IrModule *m = ir_parse(w.arena, w.names, &w.sources, file, &w.diags);
-  StrBuf sb;
-  sb_init(&sb, w.arena);
-  diags_render(&w.diags, &sb, false);
-  cr_assert_not_null(m, "%s", sb.data);
-  const char *bad = ir_verify_module(w.arena, m);
-  cr_assert_null(bad, "%s: %s", path, bad);
-  return m;
-}
 
 static const char *print(const IrModule *m) {
   StrBuf sb;
@@ -662,8 +629,8 @@ static void check_random(PassFn *pass, const char *name) {
     const char *text = print(random_module());
     const char *what = arena_printf(w.arena, "%s, function %d", name, i);
     check_same_module(what, text, run_pass(pass, what, text), ROUNDS);
-    stop();
-    start();
+    world_stop();
+    world_start();
   }
 }
 
