@@ -35,8 +35,8 @@ VALUE(atanh)
 VALUE(erf)
 VALUE(erfc)
 
-void value_square(mpfr_t r, const mpfr_t x, const mpfr_t y) { mpfr_sqr(r, x, N); }
-void value_cube(mpfr_t r, const mpfr_t x, const mpfr_t y) { mpfr_pow_ui(r, x, 3, N); }
+void value_square(mpfr_t r, const mpfr_t x, __attribute__((unused)) const mpfr_t y) { mpfr_sqr(r, x, N); }
+void value_cube(mpfr_t r, const mpfr_t x, __attribute__((unused)) const mpfr_t y) { mpfr_pow_ui(r, x, 3, N); }
 void value_divide(mpfr_t r, const mpfr_t x, const mpfr_t y) { mpfr_div(r, x, y, N); }
 void value_pow(mpfr_t r, const mpfr_t x, const mpfr_t y) { mpfr_pow(r, x, y, N); }
 void value_atan2(mpfr_t r, const mpfr_t x, const mpfr_t y) { mpfr_atan2(r, x, y, N); }
