@@ -107,7 +107,8 @@ typedef struct Fn {
   LLVMValueRef fail_phi;
   IrSums sums;          // which may be taken in any order, unless strict_fp
   const IrLanes *lanes; // inside a loop that runs in lanes
-  LLVMValueRef mask;    // there, in a branch: of the lanes that took it; NULL: all
+  LLVMValueRef mask;    // there: of the lanes that run, in a branch of those that took it; NULL: all
+  LLVMValueRef present; // the mask outside of branches: the first lanes, at least one; NULL: all
   bool few;             // inside a loop of a few iterations
   int *buffer;          // by IrVal: which buffer an array lives in; -1: no array (alias.c)
   int n_buffers;
@@ -184,6 +185,7 @@ void cg_store(Fn *fn, IrVal array, LLVMValueRef flat, LLVMValueRef value);
 typedef struct CgLoop {
   LLVMBasicBlockRef body, exit;
   LLVMValueRef i, n;
+  bool math; // the body computes elementary functions
 } CgLoop;
 LLVMValueRef cg_loop_begin(Fn *fn, CgLoop *l, LLVMValueRef n);
 void cg_loop_end(Fn *fn, CgLoop *l);

@@ -2,8 +2,11 @@
 //
 // In: a FOR that opt/lanes.c marked; ir/lanes.c says of each value in it whether all lanes share it (it stays a scalar),
 // whether it is an int that grows evenly from lane to lane (the scalar is the first lane's), or whether each lane has its
-// own: then it is a vector, and an array of such values has vectors for elements.
+// own: then it is a vector, and an array of such values has vectors for elements. A masked loop's last step has fewer
+// iterations than lanes; the lanes that are not present compute something, and nothing of it is kept.
 #include "codegen/internal.h"
+
+#include <string.h>
 
 // ---- kinds -------------------------------------------------------------------------------------------------------------
 
@@ -131,13 +134,26 @@ static LLVMValueRef only_checked(Fn *fn, LLVMValueRef flat) {
   return LLVMBuildSelect(fn->b, fn->mask, flat, cg_splat(fn, cg_first_lane(fn, fn->mask, flat)), "");
 }
 
+static bool side_by_side(const Fn *fn, const Place *p) {
+  return !cg_is_own(fn, p->array) && p->stride && LLVMIsAConstantInt(p->stride) &&
+         LLVMConstIntGetSExtValue(p->stride) == 1;
+}
+
+static void spread_place(Fn *fn, Place *p) {
+  LLVMValueRef step = LLVMBuildMul(fn->b, cg_splat(fn, p->stride), steps(fn, 1), "");
+  p->flat = LLVMBuildAdd(fn->b, cg_splat(fn, p->flat), step, "");
+  p->stride = NULL;
+  p->vector = true;
+}
+
 static Place place_of(Fn *fn, const IrOp *op) {
   IrVal a = op->args[0];
   int rank = ir_type(fn->ir, a).rank;
   const IrVal *dims = ir_dims(fn->ir, a);
   Place p = {.array = a, .same = true};
+  bool parted = fn->mask != fn->present;
   for (int k = 1; k <= rank; k++) {
-    p.vector |= cg_is_own(fn, op->args[k]) || (fn->mask && stride_of(fn, op->args[k]));
+    p.vector |= cg_is_own(fn, op->args[k]) || (parted && stride_of(fn, op->args[k]));
     p.same &= !cg_is_own(fn, op->args[k]) && !stride_of(fn, op->args[k]);
   }
   for (int k = 0; k < rank; k++) {
@@ -155,12 +171,9 @@ static Place place_of(Fn *fn, const IrOp *op) {
     p.stride = in_row ? step : LLVMBuildNSWAdd(fn->b, LLVMBuildNSWMul(fn->b, p.stride, n, ""), step, "");
   }
   if (p.vector || p.same) p.stride = NULL;
+  if (p.stride && fn->mask && !side_by_side(fn, &p)) spread_place(fn, &p);
   if (p.vector && fn->mask) p.flat = only_checked(fn, p.flat);
   return p;
-}
-
-static bool side_by_side(const Place *p) {
-  return p->stride && LLVMIsAConstantInt(p->stride) && LLVMConstIntGetSExtValue(p->stride) == 1;
 }
 
 // The address of one lane's element, as a scalar in memory.
@@ -207,29 +220,61 @@ static LLVMValueRef side_by_side_at(Fn *fn, const Place *p) {
                     p->flat);
 }
 
+// An access of the lanes that are present; args: llvm.masked.load's or llvm.masked.store's.
+static LLVMValueRef access_present(Fn *fn, const char *name, LLVMTypeRef t, LLVMValueRef *args) {
+  LLVMTypeRef over[2] = {t, fn->cg->ptr};
+  LLVMValueRef f =
+      LLVMGetIntrinsicDeclaration(fn->cg->mod, LLVMLookupIntrinsicID(name, strlen(name)), over, 2);
+  return cg_call(fn, LLVMGlobalGetValueType(f), f, args, 4);
+}
+
+static LLVMValueRef load_side_by_side(Fn *fn, const Place *p, LLVMTypeRef t) {
+  LLVMValueRef at = side_by_side_at(fn, p), v;
+  unsigned align = (unsigned)ir_elem_bytes((IrElem)ir_type(fn->ir, p->array).elem);
+  if (fn->present) {
+    LLVMValueRef args[4] = {at, cg_i32(fn->cg, (int32_t)align), fn->present, LLVMConstNull(t)};
+    v = access_present(fn, "llvm.masked.load", t, args);
+  } else {
+    v = LLVMBuildLoad2(fn->b, t, at, "");
+    LLVMSetAlignment(v, align);
+  }
+  cg_mark_access(fn, v, p->array);
+  return v;
+}
+
+static void store_side_by_side(Fn *fn, const Place *p, LLVMValueRef value) {
+  LLVMValueRef at = side_by_side_at(fn, p), s;
+  unsigned align = (unsigned)ir_elem_bytes((IrElem)ir_type(fn->ir, p->array).elem);
+  if (fn->present) {
+    LLVMValueRef args[4] = {value, at, cg_i32(fn->cg, (int32_t)align), fn->present};
+    s = access_present(fn, "llvm.masked.store", LLVMTypeOf(value), args);
+  } else {
+    s = LLVMBuildStore(fn->b, value, at);
+    LLVMSetAlignment(s, align);
+  }
+  cg_mark_access(fn, s, p->array);
+}
+
 static LLVMValueRef load_lanes(Fn *fn, const Place *p) {
   Cg *cg = fn->cg;
-  IrElem e = (IrElem)ir_type(fn->ir, p->array).elem;
-  LLVMTypeRef t = widened(fn, cg_memory_type(cg, e));
-  if (!cg_is_own(fn, p->array) && side_by_side(p)) {
-    LLVMValueRef v = LLVMBuildLoad2(fn->b, t, side_by_side_at(fn, p), "");
-    LLVMSetAlignment(v, (unsigned)ir_elem_bytes(e));
-    cg_mark_access(fn, v, p->array);
-    return from_memory(fn, p, v);
-  }
+  LLVMTypeRef t = widened(fn, cg_memory_type(cg, (IrElem)ir_type(fn->ir, p->array).elem));
+  if (side_by_side(fn, p)) return from_memory(fn, p, load_side_by_side(fn, p, t));
   LLVMValueRef all = LLVMGetPoison(t);
   for (unsigned l = 0; l < fn->lanes->loop->lanes; l++)
     all = LLVMBuildInsertElement(fn->b, all, load_lane(fn, p, l), cg_int(cg, l), "");
   return from_memory(fn, p, all);
 }
 
+// Lanes that are not present stand where the first is, and store what it stores.
 static void store_lanes(Fn *fn, const Place *p, LLVMValueRef value) {
   value = to_memory(fn, p, value);
-  if (!cg_is_own(fn, p->array) && side_by_side(p)) {
-    LLVMValueRef s = LLVMBuildStore(fn->b, value, side_by_side_at(fn, p));
-    LLVMSetAlignment(s, (unsigned)ir_elem_bytes((IrElem)ir_type(fn->ir, p->array).elem));
-    cg_mark_access(fn, s, p->array);
+  if (side_by_side(fn, p)) {
+    store_side_by_side(fn, p, value);
     return;
+  }
+  if (fn->present && !cg_is_own(fn, p->array)) {
+    LLVMValueRef first = LLVMBuildExtractElement(fn->b, value, cg_int(fn->cg, 0), "");
+    value = LLVMBuildSelect(fn->b, fn->present, value, cg_splat(fn, first), "");
   }
   for (unsigned l = 0; l < fn->lanes->loop->lanes; l++)
     store_lane(fn, p, l, LLVMBuildExtractElement(fn->b, value, cg_int(fn->cg, l), ""));
@@ -429,15 +474,21 @@ static void emit_body(Fn *fn, LaneLoop *l) {
     cg_set(fn, body->args[1 + k], phi);
   }
   cg_set(fn, body->args[0], l->i);
+  if (op->masked) {
+    LLVMValueRef left = cg_splat(fn, LLVMBuildNSWSub(fn->b, cg_v(fn, op->args[1]), l->i, ""));
+    fn->mask = fn->present = LLVMBuildICmp(fn->b, LLVMIntSLT, steps(fn, 1), left, "");
+  }
   cg_region(fn, body);
   if (fn->cg->out->debug) cg_debug_at(fn, op);
   for (int k = 0; k < op->n_results; k++) {
     if (!l->sums[k]) continue;
-    LLVMValueRef now = cg_spread(fn, body->yields[k]);
+    LLVMValueRef sum = cg_v(fn, body->args[1 + k]), now = cg_spread(fn, body->yields[k]);
+    if (fn->present) now = LLVMBuildSelect(fn->b, fn->present, now, sum, "");
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(fn->b);
-    LLVMAddIncoming(cg_v(fn, body->args[1 + k]), &now, &latch, 1);
+    LLVMAddIncoming(sum, &now, &latch, 1);
     l->sums[k] = now;
   }
+  fn->mask = fn->present = NULL;
   l->latch = LLVMGetInsertBlock(fn->b);
   LLVMValueRef next = LLVMBuildNSWAdd(fn->b, l->i, cg_int(fn->cg, op->lanes), "");
   LLVMAddIncoming(l->i, &next, &l->latch, 1);

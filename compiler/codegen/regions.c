@@ -1,6 +1,8 @@
 // Operations that hold regions: loops, branches, and the building of arrays element by element.
 #include "codegen/internal.h"
 
+#include <string.h>
+
 // ---- carried values ----------------------------------------------------------------------------------------------------
 
 // Phis for the values of `like`, at the start of the block that the builder stands in.
@@ -33,14 +35,27 @@ static void carry(Fn *fn, const IrVal *phis, const IrVal *from, int n, LLVMBasic
 
 // ---- counted loops: the plain kind that codegen itself needs -----------------------------------------------------------
 
-// What lanes leave over is not worth much of the vectoriser's time.
-static void mark_few(Fn *fn, LLVMValueRef latch) {
-  if (!fn->few) return;
+static void set_loop_metadata(Fn *fn, LLVMValueRef latch, const char *name, LLVMValueRef value) {
   Cg *cg = fn->cg;
-  LLVMMetadataRef off[2] = {LLVMMDStringInContext2(cg->ctx, "llvm.loop.interleave.count", 26),
-                            LLVMValueAsMetadata(cg_i32(cg, 1))};
-  LLVMMetadataRef self = cg_unique_node(cg, LLVMMDNodeInContext2(cg->ctx, off, 2));
+  LLVMMetadataRef option[2] = {LLVMMDStringInContext2(cg->ctx, name, strlen(name)),
+                               LLVMValueAsMetadata(value)};
+  LLVMMetadataRef self = cg_unique_node(cg, LLVMMDNodeInContext2(cg->ctx, option, 2));
   LLVMSetMetadata(latch, cg->md_loop, LLVMMetadataAsValue(cg->ctx, self));
+}
+
+// What lanes leave over is not worth much of the vectoriser's time. Where elementary functions are computed, what is left
+// behind the last whole vector is worth a vector of its own, masked.
+static void mark_loop(Fn *fn, LLVMValueRef latch, bool math) {
+  if (fn->few)
+    set_loop_metadata(fn, latch, "llvm.loop.interleave.count", cg_i32(fn->cg, 1));
+  else if (math)
+    set_loop_metadata(fn, latch, "llvm.loop.vectorize.predicate.enable", LLVMConstInt(fn->cg->i1, 1, false));
+}
+
+static bool has_math(const IrRegion *r) {
+  for (int i = 0; i < r->ops.len; i++)
+    if (ir_op_info[r->ops.data[i]->kind].flags & IR_MATH) return true;
+  return false;
 }
 
 LLVMValueRef cg_loop_begin(Fn *fn, CgLoop *l, LLVMValueRef n) {
@@ -49,6 +64,7 @@ LLVMValueRef cg_loop_begin(Fn *fn, CgLoop *l, LLVMValueRef n) {
   l->body = cg_block(fn, "body");
   l->exit = cg_block(fn, "exit");
   l->n = n;
+  l->math = false;
   LLVMValueRef zero = cg_int(cg, 0);
   LLVMBuildCondBr(fn->b, LLVMBuildICmp(fn->b, LLVMIntSGT, n, zero, ""), l->body, l->exit);
   cg_place(fn, l->body);
@@ -62,7 +78,8 @@ void cg_loop_end(Fn *fn, CgLoop *l) {
   LLVMValueRef next = LLVMBuildNSWAdd(fn->b, l->i, cg_int(fn->cg, 1), "");
   LLVMSetNUW(next, true);
   LLVMAddIncoming(l->i, &next, &latch, 1);
-  mark_few(fn, LLVMBuildCondBr(fn->b, LLVMBuildICmp(fn->b, LLVMIntSLT, next, l->n, ""), l->body, l->exit));
+  LLVMValueRef more = LLVMBuildICmp(fn->b, LLVMIntSLT, next, l->n, "");
+  mark_loop(fn, LLVMBuildCondBr(fn->b, more, l->body, l->exit), l->math);
   cg_place(fn, l->exit);
 }
 
@@ -142,7 +159,7 @@ static void for_latch(Fn *fn, For *l) {
     LLVMAddIncoming(l->k, &k, &latch, 1);
     more = LLVMBuildICmp(fn->b, LLVMIntULT, k, l->count, "");
   }
-  mark_few(fn, LLVMBuildCondBr(fn->b, more, l->body, l->exit));
+  mark_loop(fn, LLVMBuildCondBr(fn->b, more, l->body, l->exit), has_math(l->op->regions[0]));
 }
 
 static void emit_for(Fn *fn, const IrOp *op) {
@@ -231,6 +248,7 @@ static void emit_build(Fn *fn, const IrOp *op) {
   CgLoop loops[IR_MAX_RANK];
   for (int d = 0; d < rank; d++) {
     LLVMValueRef i = cg_loop_begin(fn, &loops[d], dims[d]);
+    loops[d].math = d == rank - 1 && has_math(body);
     cg_set(fn, body->args[d], i);
     if (flat) {
       flat = cg_product(fn, flat, dims[d]);

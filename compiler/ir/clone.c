@@ -119,6 +119,7 @@ IrOp *ir_open_like(IrBuilder *b, IrMap *map, const IrOp *op, IrBuilder *regions)
   now->on_stack = op->on_stack;
   now->kept = op->kept;
   now->lanes = op->lanes;
+  now->masked = op->masked;
   now->loc = op->loc;
   for (int k = 0; k < op->n_regions; k++) {
     make_region_args(map, op, now, k);

@@ -156,8 +156,9 @@ struct IrOp {
   // FILL, BUILD, COPY, MATMUL (opt/storage.c); then there is no FREE:
   bool on_stack; // constant sizes: the array lives in the function's frame
   bool kept;     // the block is kept for the next time the operation runs, until the function ends
-  uint8_t
-      lanes; // FOR: iterations that run side by side in SIMD lanes (opt/lanes.c), which divides their number; or 0
+  // FOR (opt/lanes.c):
+  uint8_t lanes; // iterations that run side by side in SIMD lanes; 1: what lanes left over; 0: any other loop
+  bool masked;   // their number need not be a multiple of lanes: those beyond the end do nothing
   IrLoc loc;
   IrRegion *parent;
 };

@@ -472,11 +472,13 @@ static void parse_for(Parser *p, const Statement *s) {
     every = accept_word(p, "block") ? IR_BLOCK + expect_int(p) : expect_int(p);
   int64_t lanes = accept_word(p, "lanes") ? expect_int(p) : 0;
   if (lanes < 0 || lanes > UINT8_MAX) error_at(p, DIAG_SYNTAX, s->at, "a loop has up to 255 lanes");
+  bool masked = lanes && accept_word(p, "masked");
   if (!check_operands(p, s, &bounds, 0)) return;
   IrBuilder body;
   IrOp *op = ir_for(s->b, bounds.data[0], bounds.data[1], bounds.data[2], inits.data, inits.len, &body);
   op->attr.i = every;
   op->lanes = (uint8_t)lanes;
+  op->masked = masked;
   bind_args(p, &names, op->regions[0]);
   parse_region(p, &body);
 }

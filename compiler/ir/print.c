@@ -231,7 +231,7 @@ static void add_for(const Printer *p, const IrOp *op) {
     sb_addf(p->out, " checkpoint block %lld", (long long)(op->attr.i - IR_BLOCK));
   else if (op->attr.i)
     sb_addf(p->out, " checkpoint %lld", (long long)op->attr.i);
-  if (op->lanes) sb_addf(p->out, " lanes %d", op->lanes);
+  if (op->lanes) sb_addf(p->out, " lanes %d%s", op->lanes, op->masked ? " masked" : "");
 }
 
 static void add_if(const Printer *p, const IrOp *op) {

@@ -207,6 +207,7 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   now->attr = op->attr;
   now->on_stack = op->on_stack;
   now->lanes = op->lanes;
+  now->masked = op->masked;
   map_results(b, map, op, now, kept, n);
   b->loc = around;
   return true;

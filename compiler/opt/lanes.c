@@ -1,7 +1,8 @@
 // Optimisation: iterations in SIMD lanes. In: a loop whose iterations do not depend on each other, sums aside, with loops
 // inside that all of them run equally often. Out: the same loop marked to run so many iterations side by side, one in each
-// lane of the vector registers, inner loops included, and a loop for what is left. Rows that an inner loop would read
-// again and again, each lane its own, are first turned into an array whose elements stand side by side.
+// lane of the vector registers, inner loops included, and a loop for what is left, by single registers, masked. Rows that
+// an inner loop would read again and again, each lane its own, are first turned into an array whose elements stand side
+// by side.
 //
 // Sums are taken lane by lane: their terms in another order. What depends on what: ir/lanes.c.
 #include "opt/internal.h"
@@ -70,7 +71,8 @@ static IrWalk note_row(void *user, IrOp *op) {
 
 typedef struct Cost {
   double side_by_side, one_by_one; // of as many iterations as there are lanes
-  bool gains; // there is what LLVM's own vectoriser does not do: loops inside, or branches
+  bool
+      gains; // there is what LLVM's own vectoriser does not do well: loops inside, branches, elementary functions
 } Cost;
 
 static bool is_linear(const Choice *c, IrVal v) {
@@ -134,6 +136,7 @@ static void add_region(const Choice *c, const IrRegion *r, Times times, double s
       continue;
     }
     double cost = ir_op_info[op->kind].cost, mine = cost;
+    sum->gains |= (ir_op_info[op->kind].flags & IR_MATH) != 0;
     if (op->kind == IR_GET || op->kind == IR_SET || op->kind == IR_ACC) mine = access_cost(c, op);
     sum->side_by_side += times.side * mine;
     sum->one_by_one += times.one * cost * c->width / speed;
@@ -215,8 +218,8 @@ static IrWalk add_own_arrays(void *user, IrOp *op) {
 }
 
 // Where the lanes end: at a whole number of blocks, unless the copies that accumulators need, or that an iteration's own
-// arrays become, grow far out of the caches.
-static IrVal end_of_blocks(const Choice *c, IrBuilder *b, const IrMap *map) {
+// arrays become, grow far out of the caches. Only the machine that runs it may know: then what is left runs one by one.
+static IrVal end_of_blocks(const Choice *c, IrBuilder *b, const IrMap *map, bool *may_be_none) {
   const IrOp *loop = c->loop;
   IrVal lo = ir_mapped(map, loop->args[0]), hi = ir_mapped(map, loop->args[1]);
   IrVal width = ir_const_int(b, c->width), span = ir_op2(b, IR_SUB, hi, lo), copied = 0;
@@ -232,6 +235,7 @@ static IrVal end_of_blocks(const Choice *c, IrBuilder *b, const IrMap *map) {
   if (room.elements)
     some = ir_op2(b, IR_AND, some, ir_op2(b, IR_LE, room.elements, ir_const_int(b, MOST_OWN / c->width)));
   if (copied) some = ir_op2(b, IR_AND, some, ir_op2(b, IR_LE, copied, ir_const_int(b, MOST_COPIED)));
+  *may_be_none = room.elements || copied;
   return ir_op3(b, IR_SELECT, some, ir_op2(b, IR_ADD, lo, whole), lo);
 }
 
@@ -257,18 +261,19 @@ static bool read_turned(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   return true;
 }
 
-static IrOp *part(Choice *c, IrBuilder *b, IrMap *map, IrVal lo, IrVal hi, const IrVal *inits, bool lanes) {
+static IrOp *part(Choice *c, IrBuilder *b, IrMap *map, IrVal lo, IrVal hi, const IrVal *inits, int lanes) {
   const IrOp *loop = c->loop;
   const IrRegion *body = loop->regions[0];
   int n = loop->n_results;
   IrBuilder in;
   IrOp *now = ir_for(b, lo, hi, ir_mapped(map, loop->args[2]), inits, n, &in);
   for (int k = 0; k <= n; k++) ir_map_set(map, body->args[k], in.region->args[k]);
-  now->lanes = (uint8_t)(lanes ? c->width : 1);
-  for (int k = 0; lanes && k < c->rows.len; k++)
+  now->lanes = (uint8_t)lanes;
+  c->turned.len = 0;
+  for (int k = 0; lanes > 1 && k < c->rows.len; k++)
     vec_push(c->arena, &c->turned, turn(&in, ir_mapped(map, c->rows.data[k]), in.region->args[0]));
   IrVal *yields = ARENA_ARRAY(c->arena, IrVal, n);
-  ir_rewrite_ops(&in, map, body, yields, lanes ? read_turned : NULL, c);
+  ir_rewrite_ops(&in, map, body, yields, lanes > 1 ? read_turned : NULL, c);
   ir_yield(&in, yields, n);
   return now;
 }
@@ -278,11 +283,13 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   if (!choose(c, op)) return false;
   int n = op->n_results;
   b->loc = op->loc;
-  IrVal *vals = ARENA_ARRAY(c->arena, IrVal, n), end = end_of_blocks(c, b, map);
+  bool may_be_none;
+  IrVal *vals = ARENA_ARRAY(c->arena, IrVal, n), end = end_of_blocks(c, b, map, &may_be_none);
   for (int k = 0; k < n; k++) vals[k] = ir_mapped(map, op->args[3 + k]);
-  IrOp *blocks = part(c, b, map, ir_mapped(map, op->args[0]), end, vals, true);
+  IrOp *blocks = part(c, b, map, ir_mapped(map, op->args[0]), end, vals, c->width);
   for (int k = 0; k < n; k++) vals[k] = ir_result(blocks, k);
-  IrOp *rest = part(c, b, map, end, ir_mapped(map, op->args[1]), vals, false);
+  IrOp *rest = part(c, b, map, end, ir_mapped(map, op->args[1]), vals, may_be_none ? 1 : c->register_lanes);
+  rest->masked = !may_be_none;
   for (int k = 0; k < n; k++) ir_map_set(map, ir_result(op, k), ir_result(rest, k));
   return true;
 }

@@ -86,7 +86,8 @@ static dp_program *compile(Check *c, const char *text, int level, bool strict) {
   dp_options o = dp_options_default();
   o.opt_level = level;
   o.strict_fp = strict;
-  o.lanes = level == 3 ? 2 : 0; // arrays are small: two of their rows make a block
+  o.lanes =
+      level == 3 ? (strlen(text) % 2 ? 2 : 8) : 0; // two rows make a block, or all are what is left of one
   dp_program *p = NULL;
   if (dp_compile(c->ctx, "program.dp", text, strlen(text), &o, &p) != DP_OK)
     complain(c, "it does not compile: %s", dp_diagnostics_text(c->ctx));
