@@ -202,6 +202,8 @@ void cg_declare(Cg *cg, CgFunc *f) {
   LLVMSetFunctionCallConv(f->fn, LLVMFastCallConv);
   cg_fn_attr(cg, f->fn, LLVMAttributeFunctionIndex, "nounwind", 0);
   if (cg->kernels == CG_AVX512) cg_fn_string_attr(cg, f->fn, "prefer-vector-width", "512");
+  // Only where LLVM keeps a frame pointer can it align the frame, so that no vector saved there crosses a cache line.
+  if (cg->kernels >= CG_AVX2 && !f->needs_limit) cg_fn_string_attr(cg, f->fn, "frame-pointer", "all");
   cg_fn_attr(cg, f->fn, 1, "noundef", 0);
   cg_fn_attr(cg, f->fn, 1, "nonnull", 0);
   for (int i = 0; i < ir->n_params; i++) param_attributes(cg, f, at[i] + 1, i);

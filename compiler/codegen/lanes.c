@@ -166,9 +166,10 @@ static Place place_of(Fn *fn, const IrOp *op) {
     }
     LLVMValueRef n = cg_v(fn, dims[k]), wide = p.vector ? cg_splat(fn, n) : n;
     p.flat = LLVMBuildNSWAdd(fn->b, LLVMBuildNSWMul(fn->b, p.flat, wide, ""), at, "");
-    bool in_row = LLVMIsNull(
-        p.stride); // LLVM would not see that 0 * n is nothing, and so that the elements lie side by side
-    p.stride = in_row ? step : LLVMBuildNSWAdd(fn->b, LLVMBuildNSWMul(fn->b, p.stride, n, ""), step, "");
+    // LLVM would not see that 0 * n is nothing, and so that the elements lie side by side.
+    p.stride = LLVMIsNull(p.stride)
+                   ? step
+                   : LLVMBuildNSWAdd(fn->b, LLVMBuildNSWMul(fn->b, p.stride, n, ""), step, "");
   }
   if (p.vector || p.same) p.stride = NULL;
   if (p.stride && fn->mask && !side_by_side(fn, &p)) spread_place(fn, &p);
@@ -352,6 +353,11 @@ bool cg_emit_lane_access(Fn *fn, const IrOp *op) {
 // other lanes. Arrays are changed in place.
 static void run_branch(Fn *fn, const IrOp *op, int which, LLVMValueRef mask, LLVMValueRef *yields) {
   const IrRegion *r = op->regions[which];
+  if (!r->ops.len) {
+    for (int k = 0; k < op->n_results; k++)
+      if (!ir_type(fn->ir, r->yields[k]).rank) yields[k] = cg_spread(fn, r->yields[k]);
+    return;
+  }
   LLVMValueRef around = fn->mask;
   LLVMBasicBlockRef before = LLVMGetInsertBlock(fn->b), branch = cg_block(fn, "taken"),
                     after = cg_block(fn, "parted");

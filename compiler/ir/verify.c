@@ -234,8 +234,13 @@ static bool check_attr(Verifier *v) {
   case IR_MATMUL:
   case IR_MATACC:
     return (op->attr.i & ~(int64_t)(IR_TRANS_A | IR_TRANS_B)) == 0 ? true : fail(v, "unknown flags");
-  case IR_FOR:
-    return !op->lanes || (op->lanes & (op->lanes - 1)) == 0 ? true : fail(v, "lanes are a power of two");
+  case IR_FOR: {
+    int64_t step;
+    if (op->lanes & (op->lanes - 1)) return fail(v, "lanes are a power of two");
+    if (op->lanes > 1 && (!ir_is_const_int(v->func, op->args[2], &step) || step != 1))
+      return fail(v, "a loop in lanes steps by 1");
+    return true;
+  }
   case IR_ITOF:
   case IR_FCVT: return check_convert(v, true);
   case IR_FTOI:

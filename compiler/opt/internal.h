@@ -8,6 +8,13 @@ int opt_region_size(const IrRegion *r); // operations, nested ones included
 // Only calls of C functions, so that their errors have the place of the call.
 IrFunc *opt_inline_externs(IrFunc *f);
 
+// ---- touch.c: the axes, a bit each, on which a loop touches an array by its own index alone; 0: none ---------------
+
+int opt_axes_read(Arena *scratch, const IrFunc *f, const IrOp *loop,
+                  IrVal array); // one from outside the loop
+int opt_axes_carried(Arena *scratch, const IrFunc *f, const IrOp *loop,
+                     int k); // carried, or built by a build
+
 // ---- small.c: arrays of a few elements --------------------------------------------------------------------------
 
 typedef struct KnownSizes {

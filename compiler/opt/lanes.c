@@ -158,6 +158,17 @@ static IrWalk count_own(void *user, IrOp *op) {
   return IR_WALK_CONTINUE;
 }
 
+// An elementary function leaves no vector register as it was: with several for each value, all would be saved around it.
+static bool calls_kernels(const IrOp *loop) {
+  bool math = false;
+  for (int i = 0; i < loop->regions[0]->ops.len; i++) {
+    const IrOp *op = loop->regions[0]->ops.data[i];
+    if (op->kind == IR_FOR || op->kind == IR_BUILD) return false;
+    math |= (ir_op_info[op->kind].flags & IR_MATH) != 0;
+  }
+  return math;
+}
+
 // An array of a size that only the iteration knows could be of any size, times as many as there are lanes.
 static IrWalk find_unbounded(void *user, IrOp *op) {
   const Choice *c = user;
@@ -173,10 +184,13 @@ static IrWalk find_unbounded(void *user, IrOp *op) {
 }
 
 static bool choose(Choice *c, const IrOp *op) {
-  if (op->kind != IR_FOR || op->lanes || !ir_lanes(c->arena, c->f, c->sums, op, &c->lanes)) return false;
+  int64_t step;
+  if (op->kind != IR_FOR || op->lanes || !ir_is_const_int(c->f, op->args[2], &step) || step != 1)
+    return false;
+  if (!ir_lanes(c->arena, c->f, c->sums, op, &c->lanes)) return false;
   c->loop = op;
   if (!ir_walk(op->regions[0], find_unbounded, c)) return false;
-  c->width = c->register_lanes * (c->f->module->lanes_anywhere ? 1 : MOST_REGISTERS);
+  c->width = c->register_lanes * (c->f->module->lanes_anywhere || calls_kernels(op) ? 1 : MOST_REGISTERS);
   count_own(c, (IrOp *)op);
   ir_walk(op->regions[0], count_own, c);
   c->rows.len = c->turned.len = 0;

@@ -5,18 +5,10 @@
 // for every other pass.
 //
 // Arrays are values, so independence of results is all that has to be shown.
-#include "opt/internal.h"
+#include "opt/merge.h"
 
 // So many loops are tried with one; a function of thousands of loops would take for ever.
 enum { NEIGHBOURS = 64 };
-
-typedef struct Merge {
-  const IrFunc *f;
-  Arena *arena;
-  bool builds; // take builds of one axis along
-  IrMap map;
-  bool changed;
-} Merge;
 
 typedef struct Pair {
   int first, second; // positions in the region
@@ -68,7 +60,7 @@ static bool same_bound(const Merge *m, const IrOp *a, const IrOp *b, int k) {
 }
 
 static bool is_loop(const Merge *m, const IrOp *op) {
-  return op->kind == IR_FOR || (m->builds && op->kind == IR_BUILD && op->n_args == 1);
+  return op->kind == IR_FOR || (m->kind != MERGE_READERS && op->kind == IR_BUILD && op->n_args == 1);
 }
 
 // Would the merged loop change an array that the other part still reads? Then it would have to be copied.
@@ -84,13 +76,15 @@ static bool takes_from(const Merge *m, const IrOp *a, const IrOp *b) {
 }
 
 static bool candidates(const Merge *m, const IrOp *a, const IrOp *b) {
-  if (!is_loop(m, a) || !is_loop(m, b) || a->lanes != b->lanes) return false;
+  if (!is_loop(m, a) || !is_loop(m, b) || a->lanes != b->lanes || a->masked != b->masked) return false;
   for (int k = 0; k < 3; k++)
     if (!same_bound(m, a, b, k)) return false;
   if (a->attr.i != b->attr.i) return false;
   bool both = ir_op_has_effect(m->f->module, a) && ir_op_has_effect(m->f->module, b);
-  if (both || !reads_common_array(m, a, b)) return false;
-  return !m->builds || (!takes_from(m, a, b) && !takes_from(m, b, a));
+  if (both) return false;
+  if (m->kind == MERGE_CHAINS) return chain_fits(m, a, b);
+  if (!reads_common_array(m, a, b)) return false;
+  return m->kind == MERGE_READERS || (!takes_from(m, a, b) && !takes_from(m, b, a));
 }
 
 // Which operations between the two go behind: those that depend on the first. None with an effect may overtake another:
@@ -112,6 +106,8 @@ static bool independent(const Merge *m, const IrRegion *r, Pair *p) {
     }
   }
   if (behind && ir_op_has_effect(m->f->module, r->ops.data[p->second])) return false;
+  for (int k = 0; m->kind == MERGE_CHAINS && k < r->ops.data[p->first]->n_results; k++)
+    tainted[ir_result(r->ops.data[p->first], k)] = false;
   return !depends_on(m, r->ops.data[p->second], tainted);
 }
 
@@ -131,15 +127,13 @@ static bool find_pair(const Merge *m, const IrRegion *r, Pair *p) {
 
 // ---- rebuilding --------------------------------------------------------------------------------------------------------
 
-static void rebuild_region(Merge *m, IrBuilder *b, const IrRegion *r, IrVal *yields);
-
 static void rebuild_op(Merge *m, IrBuilder *b, const IrOp *op) {
   IrBuilder in[2];
   IrOp *now = ir_open_like(b, &m->map, op, in);
   for (int k = 0; k < op->n_regions; k++) {
     const IrRegion *r = op->regions[k];
     IrVal *yields = ARENA_ARRAY(m->f->arena, IrVal, r->n_yields);
-    rebuild_region(m, &in[k], r, yields);
+    merge_region(m, &in[k], r, yields);
     now->regions[k]->yields = yields;
     now->regions[k]->n_yields = r->n_yields;
   }
@@ -151,11 +145,11 @@ static IrVal blank(IrBuilder *b, IrType t) {
   return t.elem == IR_INT ? ir_const_int(b, 0) : ir_const_float(b, (IrElem)t.elem, 0.0);
 }
 
-static void inits_of(Merge *m, IrBuilder *b, const IrOp *loop, IrVal *out) {
+void merge_inits(Merge *m, IrBuilder *b, const IrOp *loop, IrVal *out) {
   for (int k = 0; k < loop->n_results; k++) {
     IrVal n = ir_mapped(&m->map, loop->args[0]);
     out[k] = loop->kind == IR_FOR ? ir_mapped(&m->map, loop->args[3 + k])
-                                  : ir_fill(b, blank(b, ir_type(m->f, ir_result(loop, k))), &n, 1);
+                                  : ir_unset(b, blank(b, ir_type(m->f, ir_result(loop, k))), &n, 1);
   }
 }
 
@@ -166,7 +160,7 @@ static void body_of(Merge *m, IrBuilder *in, const IrOp *loop, const IrVal *carr
   ir_map_set(&m->map, body->args[0], index);
   for (int k = 0; loop->kind == IR_FOR && k < loop->n_results; k++)
     ir_map_set(&m->map, body->args[1 + k], carried[k]);
-  rebuild_region(m, in, body, yields);
+  merge_region(m, in, body, yields);
   for (int k = 0; loop->kind == IR_BUILD && carried && k < loop->n_results; k++)
     yields[k] = ir_set(in, carried[k], &index, 1, yields[k]);
 }
@@ -176,13 +170,14 @@ static void merge_loops(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *s
   int n = first->n_results + second->n_results, at = 0;
   IrVal *vals = ARENA_ARRAY(m->arena, IrVal, n);
   b->loc = second->loc;
-  inits_of(m, b, first, vals);
-  inits_of(m, b, second, vals + first->n_results);
+  merge_inits(m, b, first, vals);
+  merge_inits(m, b, second, vals + first->n_results);
   IrBuilder in;
   IrOp *now = ir_for(b, ir_mapped(&m->map, counted->args[0]), ir_mapped(&m->map, counted->args[1]),
                      ir_mapped(&m->map, counted->args[2]), vals, n, &in);
   now->attr = counted->attr;
   now->lanes = counted->lanes;
+  now->masked = counted->masked;
   body_of(m, &in, first, in.region->args + 1, vals);
   body_of(m, &in, second, in.region->args + 1 + first->n_results, vals + first->n_results);
   ir_yield(&in, vals, n);
@@ -210,7 +205,7 @@ static void merge_builds(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *
   m->changed = true;
 }
 
-static void rebuild_region(Merge *m, IrBuilder *b, const IrRegion *r, IrVal *yields) {
+void merge_region(Merge *m, IrBuilder *b, const IrRegion *r, IrVal *yields) {
   Pair p;
   if (!find_pair(m, r, &p)) p.first = p.second = r->ops.len;
   for (int i = 0; i < r->ops.len; i++) {
@@ -220,23 +215,25 @@ static void rebuild_region(Merge *m, IrBuilder *b, const IrRegion *r, IrVal *yie
       continue;
     }
     const IrOp *first = r->ops.data[p.first], *second = r->ops.data[p.second];
-    (first->kind == IR_BUILD && second->kind == IR_BUILD ? merge_builds : merge_loops)(m, b, first, second);
+    bool builds = first->kind == IR_BUILD && second->kind == IR_BUILD;
+    (m->kind == MERGE_CHAINS ? chain_loops : builds ? merge_builds : merge_loops)(m, b, first, second);
     for (int k = p.first + 1; k < p.second; k++)
       if (p.after[k]) rebuild_op(m, b, r->ops.data[k]);
   }
   for (int k = 0; k < r->n_yields; k++) yields[k] = ir_mapped(&m->map, r->yields[k]);
 }
 
-static IrFunc *merge(IrFunc *f, bool builds) {
+static IrFunc *merge(IrFunc *f, MergeKind kind) {
   bool changed = f->body != NULL;
   for (int round = 0; changed && round < 16; round++) {
     Arena *scratch = arena_new(0);
     if (!scratch) return f;
-    Merge m = {.f = f, .arena = scratch, .builds = builds};
+    Merge m = {.f = f, .arena = scratch, .kind = kind};
+    if (kind == MERGE_CHAINS) m.sums = ir_find_sums(scratch, f), m.uses = ir_use_counts(scratch, f);
     IrFunc *now = ir_func_like(f, &m.map, scratch);
     IrBuilder b = ir_builder(now);
     IrVal *yields = ARENA_ARRAY(f->arena, IrVal, f->body->n_yields);
-    rebuild_region(&m, &b, f->body, yields);
+    merge_region(&m, &b, f->body, yields);
     changed = m.changed;
     if (changed) {
       ir_set_results(now, yields, f->body->n_yields, NULL);
@@ -248,5 +245,6 @@ static IrFunc *merge(IrFunc *f, bool builds) {
   return f;
 }
 
-IrFunc *opt_merge(IrFunc *f) { return merge(f, false); }
-IrFunc *opt_join(IrFunc *f) { return merge(f, true); }
+IrFunc *opt_merge(IrFunc *f) { return merge(f, MERGE_READERS); }
+IrFunc *opt_join(IrFunc *f) { return merge(f, MERGE_BUILDS); }
+IrFunc *opt_chain(IrFunc *f) { return merge(f, MERGE_CHAINS); }

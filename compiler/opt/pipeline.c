@@ -51,6 +51,7 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
   f = clean(r, f);
   f = run(r, OPT_branches, f);
   f = run(r, OPT_cse, f);
+  f = run(r, OPT_upward, f);
   f = run(r, OPT_accumulate, f);
   f = run(r, OPT_fuse, f);
   f = clean(r, f);
@@ -70,6 +71,8 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
 static void several_rows(Run *r, IrFunc *f) {
   if (r->o->level < 2 || !f->body) return;
   f = clean(r, run(r, OPT_join, f));
+  f = clean(r, run(r, OPT_chain, f));
+  f = clean(r, run(r, OPT_elements, f));
   f = run(r, OPT_split, f); // what is left has no branches, and LLVM's vectors suit it
   f = clean(r, run(r, OPT_lanes, f));
   f = run(r, OPT_place, f);

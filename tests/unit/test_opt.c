@@ -205,6 +205,9 @@ Test(golden, split) { check_golden("split", opt_split); }
 Test(golden, place) { check_golden("place", opt_place); }
 Test(golden, join) { check_golden("join", opt_join); }
 Test(golden, accumulate) { check_golden("accumulate", opt_accumulate); }
+Test(golden, upward) { check_golden("upward", opt_upward); }
+Test(golden, chain) { check_golden("chain", opt_chain); }
+Test(golden, elements) { check_golden("elements", opt_elements); }
 
 // ---- random functions ------------------------------------------------------------------------------------------------
 // Of every kind of operation, nested a few regions deep. Indices are mostly those of loops or guarded, so that most runs
@@ -654,5 +657,8 @@ Test(random, split) { check_random(opt_split, "split"); }
 Test(random, place) { check_random(opt_place, "place"); }
 Test(random, join) { check_random(opt_join, "join"); }
 Test(random, accumulate) { check_random(opt_accumulate, "accumulate"); }
+Test(random, upward) { check_random(opt_upward, "upward"); }
+Test(random, chain) { check_random(opt_chain, "chain"); }
+Test(random, elements) { check_random(opt_elements, "elements"); }
 Test(random, in_turn) { check_random(all_passes, "in turn"); }
 Test(random, pipeline) { check_random(pipeline, "pipeline"); }

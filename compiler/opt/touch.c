@@ -1,0 +1,53 @@
+// Which elements of an array a loop touches: those with its index on some axis? Then its iterations have nothing to do with
+// each other there.
+#include "opt/internal.h"
+
+enum { ALL_AXES = 255 };
+
+typedef struct Touch {
+  const IrFunc *f;
+  const IrRegion *body;
+  bool *version; // by value: the array, as it is at some point of the body
+  int axes; // on which all accesses have the loop's index; 0: one has not, or the array is used as a whole
+} Touch;
+
+static int axes_of(const Touch *t, const IrOp *op) {
+  int axes = 0, rank = ir_type(t->f, op->args[0]).rank;
+  for (int d = 0; d < rank; d++)
+    if (op->args[1 + d] == t->body->args[0]) axes |= 1 << d;
+  return axes;
+}
+
+static IrWalk touch_op(void *user, IrOp *op) {
+  Touch *t = user;
+  for (int k = 0; k < op->n_args; k++) {
+    if (!t->version[op->args[k]]) continue;
+    bool element = op->kind == IR_GET || op->kind == IR_SET || op->kind == IR_ACC,
+         changes = op->kind != IR_GET;
+    t->axes &= element && k == 0 && (!changes || op->parent == t->body) ? axes_of(t, op) : 0;
+    if (element && changes) t->version[op->result] = true;
+  }
+  for (int r = 0; r < op->n_regions; r++)
+    for (int k = 0; k < op->regions[r]->n_yields; k++)
+      if (t->version[op->regions[r]->yields[k]]) t->axes = 0;
+  return IR_WALK_CONTINUE;
+}
+
+// `out`: where the body yields it; -1: nowhere.
+static int axes_touched(Arena *scratch, const IrFunc *f, const IrOp *loop, IrVal array, int out) {
+  Touch t = {f, loop->regions[0], ARENA_ARRAY(scratch, bool, f->vals.len), ALL_AXES};
+  t.version[array] = true;
+  ir_walk(loop->regions[0], touch_op, &t);
+  for (int k = 0; k < t.body->n_yields; k++)
+    if (t.version[t.body->yields[k]] != (k == out)) return 0;
+  return t.axes;
+}
+
+int opt_axes_read(Arena *scratch, const IrFunc *f, const IrOp *loop, IrVal array) {
+  return axes_touched(scratch, f, loop, array, -1);
+}
+
+int opt_axes_carried(Arena *scratch, const IrFunc *f, const IrOp *loop, int k) {
+  if (loop->kind == IR_BUILD) return 1;
+  return axes_touched(scratch, f, loop, loop->regions[0]->args[1 + k], k);
+}
