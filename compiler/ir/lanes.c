@@ -294,7 +294,7 @@ bool ir_lanes(Arena *scratch, const IrFunc *f, const IrSums *sums, const IrOp *l
   int n = f->vals.len;
   const IrRegion *body = loop->regions[0];
   int64_t step;
-  if (!ir_is_const_int(f, loop->args[2], &step) || (step != 1 && step != -1) || loop->attr.i) return false;
+  if (!ir_is_const_int(f, loop->args[2], &step) || step != 1 || loop->attr.i) return false;
   *out = (IrLanes){.loop = loop,
                    .kind = ARENA_ARRAY(scratch, uint8_t, n),
                    .stride = ARENA_ARRAY(scratch, int64_t, n),
@@ -302,7 +302,7 @@ bool ir_lanes(Arena *scratch, const IrFunc *f, const IrSums *sums, const IrOp *l
                    .carried = ARENA_ARRAY(scratch, uint8_t, loop->n_results + 1)};
   Find d = {.f = f, .sums = sums, .out = out, .rows = ARENA_ARRAY(scratch, Row, loop->n_results + 1)};
   memset(out->kind, UNSEEN, (size_t)n);
-  raise_to(&d, body->args[0], LANE_LINEAR, step);
+  raise_to(&d, body->args[0], LANE_LINEAR, 1);
   for (int k = 0; k < loop->n_results; k++) {
     IrVal v = body->args[1 + k];
     bool array = ir_type(f, v).rank > 0;

@@ -184,10 +184,7 @@ static IrWalk find_unbounded(void *user, IrOp *op) {
 }
 
 static bool choose(Choice *c, const IrOp *op) {
-  int64_t step;
-  if (op->kind != IR_FOR || op->lanes || !ir_is_const_int(c->f, op->args[2], &step) || step != 1)
-    return false;
-  if (!ir_lanes(c->arena, c->f, c->sums, op, &c->lanes)) return false;
+  if (op->kind != IR_FOR || op->lanes || !ir_lanes(c->arena, c->f, c->sums, op, &c->lanes)) return false;
   c->loop = op;
   if (!ir_walk(op->regions[0], find_unbounded, c)) return false;
   c->width = c->register_lanes * (c->f->module->lanes_anywhere || calls_kernels(op) ? 1 : MOST_REGISTERS);

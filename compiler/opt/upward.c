@@ -1,20 +1,19 @@
 // Optimisation: loops that count down by one, as the reverse sweep has them, count up where the order of their iterations does
 // not matter: where each only touches elements of its own. Then they can become one with their neighbours.
-#include "opt/opt.h"
+#include "opt/internal.h"
 
 typedef struct Upward {
   const IrFunc *f;
   Arena *arena;
-  IrSums sums;
 } Upward;
 
 static bool in_any_order(const Upward *u, const IrOp *op) {
   int64_t step;
-  IrLanes lanes;
-  if (op->kind != IR_FOR || !ir_is_const_int(u->f, op->args[2], &step) || step != -1) return false;
-  if (ir_op_has_effect(u->f->module, op) || !ir_lanes(u->arena, u->f, &u->sums, op, &lanes)) return false;
+  if (op->kind != IR_FOR || op->attr.i || !ir_is_const_int(u->f, op->args[2], &step) || step != -1)
+    return false;
+  if (ir_op_has_effect(u->f->module, op)) return false;
   for (int k = 0; k < op->n_results; k++)
-    if (lanes.carried[k] != LANE_ROWS) return false;
+    if (!ir_type(u->f, ir_result(op, k)).rank || !opt_axes_carried(u->arena, u->f, op, k)) return false;
   return true;
 }
 
@@ -40,7 +39,7 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
 IrFunc *opt_upward(IrFunc *f) {
   Arena *scratch = f->body ? arena_new(0) : NULL;
   if (!scratch) return f;
-  Upward u = {f, scratch, ir_find_sums(scratch, f)};
+  Upward u = {f, scratch};
   f = ir_rewrite_func(f, rewrite, &u);
   arena_free(scratch);
   return f;
