@@ -72,6 +72,12 @@ double plan_trips(const Planner *p, const IrOp *loop) {
 
 static double region_cost(const Planner *p, const IrRegion *r);
 
+// A call that may be made again. What has a derivative rule depends on its arguments alone, though it may be written in C.
+static bool is_repeatable_call(const Planner *p, const IrOp *op) {
+  const IrFunc *callee = ir_func_find(p->f->module, op->attr.sym);
+  return (callee && callee->has_rule) || !ir_op_has_effect(p->f->module, op);
+}
+
 double plan_op_cost(const Planner *p, const IrOp *op) {
   switch ((IrOpKind)op->kind) {
   case IR_FOR: return plan_trips(p, op) * (1.0 + region_cost(p, op->regions[0]));
@@ -87,7 +93,7 @@ double plan_op_cost(const Planner *p, const IrOp *op) {
   case IR_COPY: return 20.0 + typical_elements(p, op->result);
   case IR_MATMUL:
   case IR_MATACC: return typical_elements(p, op->result) * TYPICAL_SIZE;
-  case IR_CALL: return ir_op_has_effect(p->f->module, op) ? CUT_INFINITE : 1000.0;
+  case IR_CALL: return is_repeatable_call(p, op) ? 1000.0 : CUT_INFINITE;
   case IR_EXTERN: return op->attr.ext->pure ? 200.0 : CUT_INFINITE;
   case IR_TRAIN:
   case IR_MINIMIZE:
@@ -108,7 +114,7 @@ static double region_cost(const Planner *p, const IrRegion *r) {
 // May it run twice? Operations without results that have an effect are left out the second time (ad/reverse_keep.c).
 static bool is_repeatable(const Planner *p, const IrOp *op) {
   switch ((IrOpKind)op->kind) {
-  case IR_CALL: return !op->n_results || !ir_op_has_effect(p->f->module, op);
+  case IR_CALL: return !op->n_results || is_repeatable_call(p, op);
   case IR_EXTERN: return !op->n_results || op->attr.ext->pure;
   case IR_TRAIN:
   case IR_MINIMIZE: return false;

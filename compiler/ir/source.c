@@ -2,7 +2,7 @@
 //
 // Scalars that are used once are written where they are used. An array that operations change in place is one variable,
 // whatever number of values it has in SSA; carried values of a loop are variables around it; COPY is an assignment.
-#include "ir/ir.h"
+#include "ir/internal.h"
 
 #include <string.h>
 
@@ -100,17 +100,6 @@ static void set_text(Writer *w, IrVal v, const char *text, int prec) {
   w->prec[v] = prec;
 }
 
-static const char *elem_name(IrElem e) {
-  switch (e) {
-  case IR_BOOL: return "bool";
-  case IR_INT: return "int";
-  case IR_F32: return "f32";
-  case IR_F64: return "f64";
-  case IR_STRING: return "str";
-  }
-  return "";
-}
-
 static const char *float_text(Writer *w, IrElem e, double v) {
   StrBuf sb;
   sb_init(&sb, w->arena);
@@ -136,7 +125,7 @@ static const char *type_text_of(Writer *w, IrVal v, bool result) {
     }
     sb_addc(&sb, ']');
   }
-  sb_add(&sb, elem_name((IrElem)t.elem));
+  sb_add(&sb, ir_elem_text((IrElem)t.elem));
   return sb.data;
 }
 
@@ -224,7 +213,7 @@ static bool expression(Writer *w, const IrOp *op) {
              0);
     return true;
   case IR_ITOF:
-  case IR_FCVT: set_call(w, op, elem_name((IrElem)ir_type(w->f, op->result).elem)); return true;
+  case IR_FCVT: set_call(w, op, ir_elem_text((IrElem)ir_type(w->f, op->result).elem)); return true;
   case IR_FTOI:
   case IR_BTOI: set_call(w, op, "int"); return true;
   case IR_LEN: set_call(w, op, "len"); return true;
@@ -452,7 +441,7 @@ static void branch(Writer *w, const IrOp *op) {
     }
     const char *name = fresh(w, ir_val(w->f, ir_result(op, k))->name);
     if (t.grow)
-      line(w, "var %s: [*]%s = []", name, elem_name((IrElem)t.elem));
+      line(w, "var %s: [*]%s = []", name, ir_elem_text((IrElem)t.elem));
     else if (t.rank)
       line(w, "var %s = full(%s, %s)", name,
            t.elem == IR_INT    ? "0"
@@ -553,13 +542,16 @@ static void call_with(Writer *w, const IrOp *op, const char *name, const char *a
   const char *value = arena_printf(w->arena, "%s(%s)", name, args);
   if (op->n_results == 0) {
     line(w, "%s", value);
+  } else if (op->n_results == 1 && !w->uses[op->result]) {
+    line(w, "let _ = %s", value);
   } else if (op->n_results == 1) {
     bind(w, op->result, value, w->changes[op->result]);
   } else {
     StrBuf names;
     sb_init(&names, w->arena);
     for (int k = 0; k < op->n_results; k++) {
-      const char *name_k = fresh(w, ir_val(w->f, ir_result(op, k))->name);
+      IrVal v = ir_result(op, k);
+      const char *name_k = w->uses[v] ? fresh(w, ir_val(w->f, v)->name) : "_";
       set_text(w, ir_result(op, k), name_k, PREC_ATOM);
       sb_addf(&names, "%s%s", k ? ", " : "", name_k);
     }
@@ -689,7 +681,7 @@ static void statement(Writer *w, const IrOp *op) {
   case IR_TABLE: table(w, op); return;
   case IR_EMPTY: {
     const char *name = fresh(w, ir_val(w->f, op->result)->name);
-    line(w, "var %s: [*]%s = []", name, elem_name((IrElem)ir_type(w->f, op->result).elem));
+    line(w, "var %s: [*]%s = []", name, ir_elem_text((IrElem)ir_type(w->f, op->result).elem));
     set_text(w, op->result, name, PREC_ATOM);
     return;
   }
@@ -714,7 +706,7 @@ static void statement(Writer *w, const IrOp *op) {
     return;
   case IR_COPY: bind(w, op->result, text_of(w, op->args[0]), true); return;
   case IR_CALL: dp_call(w, op); return;
-  case IR_EXTERN: call(w, op, function_name(w, op->attr.ext->symbol)); return;
+  case IR_EXTERN: call(w, op, ir_source_extern(w->arena, op->attr.ext->symbol)); return;
   case IR_FORMAT: set_text(w, op->result, format_text(w, op), PREC_ATOM); return;
   case IR_PRINT: line(w, "print(%s)", text_of(w, op->args[0])); return;
   case IR_ASSERT: line(w, "assert %s, %s", text_of(w, op->args[0]), text_of(w, op->args[1])); return;
@@ -828,6 +820,7 @@ static void function(const IrModule *m, const IrFunc *f, Arena *scratch, StrBuf 
 void ir_print_source(const IrModule *m, StrBuf *out) {
   Arena *scratch = arena_new(0);
   if (!scratch) return;
+  ir_source_externs(m, scratch, out);
   for (int i = 0, n = 0; i < m->funcs.len; i++) {
     if (!m->funcs.data[i]->body) continue;
     if (n++) sb_addc(out, '\n');

@@ -123,7 +123,9 @@ static Value *extern_body(Gen *g) {
   }
   IrOp *op = ir_op_explicit(&g->b, IR_EXTERN, args.data, args.len, s.types, s.dims, s.n);
   op->attr.ext = ARENA_NEW(g->arena, IrExtern);
-  *op->attr.ext = (IrExtern){d->symbol ? d->symbol : d->name, d->slots, d->pure};
+  bool pure =
+      d->pure || d->adjoint_rule || d->tangent_rule; // what has a derivative is a function of its arguments
+  *op->attr.ext = (IrExtern){d->symbol ? d->symbol : d->name, d->slots, pure};
   IrVal *leaves = ARENA_ARRAY(g->arena, IrVal, g->inst->results.len);
   for (int i = 0; i < g->inst->results.len; i++) leaves[i] = ir_result(op, at[i]);
   int k = 0;
