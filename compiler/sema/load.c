@@ -74,7 +74,7 @@ static bool report_cycle(Loader *l, const Loading *chain, const char *path, Loc 
 static Module *load_text(Loader *l, Loading *chain, const char *path, const char *text, size_t len,
                          bool is_std);
 
-static Module *load_std(Loader *l, Loading *chain, const char *name, Loc loc) {
+static Module *load_std(Loader *l, Loading *chain, Module *importer, const char *name, Loc loc) {
   Checker *c = l->c;
   const char *path = arena_printf(c->a, "<%s>", name);
   Module *loaded = find_loaded(l, path);
@@ -92,6 +92,7 @@ static Module *load_std(Loader *l, Loading *chain, const char *name, Loc loc) {
       sb_addf(&list, "%s`%s`", list.len ? ", " : "", l->host->std_names[i]);
   }
   Name near = nearest_name(intern_cstr(c->names, name), names.data, names.len);
+  if (near) vec_push(c->a, &importer->lost, near); // whose uses are no mistakes
   if (near)
     diag_help(c->d, g, "did you mean `%s`? A file is imported by its path: `import \"%s.dp\" as %s`", near,
               name, name);
@@ -131,7 +132,7 @@ static void load_imports(Loader *l, Loading *chain, Module *m, const char *path)
       return;
     }
     import->module = import->is_std
-                         ? load_std(l, chain, import->path, import->path_loc)
+                         ? load_std(l, chain, m, import->path, import->path_loc)
                          : load_file(l, chain, relative_to(l->c->a, path, import->path), import->path_loc);
   }
 }

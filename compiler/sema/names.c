@@ -251,36 +251,49 @@ typedef struct Elsewhere {        // what other languages call it
 
 static const char no_module[] = "elementary functions need no module: `sqrt(x)`, `sum(v)`";
 static const char no_null[] = "dp has no empty value: a variable has a value from its start";
-static const Elsewhere values_elsewhere[] = {{"True", "true", NULL},
-                                             {"False", "false", NULL},
-                                             {"TRUE", "true", NULL},
-                                             {"FALSE", "false", NULL},
-                                             {"length", "len", NULL},
-                                             {"size", "len", NULL},
-                                             {"append", "push", NULL},
-                                             {"ln", "log", NULL},
-                                             {"fabs", "abs", NULL},
-                                             {"sgn", "sign", NULL},
-                                             {"println", "print", NULL},
-                                             {"printf", "print", NULL},
-                                             {"echo", "print", NULL},
-                                             {"eye", "identity", NULL},
-                                             {"arange", "range", NULL},
-                                             {"PI", "pi", NULL},
-                                             {"power", NULL, "the power is `x^y`"},
-                                             {"pow", NULL, "the power is `x^y`"},
-                                             {"null", NULL, no_null},
-                                             {"None", NULL, no_null},
-                                             {"nil", NULL, no_null},
-                                             {"math", NULL, no_module},
-                                             {"np", NULL, no_module},
-                                             {"numpy", NULL, no_module},
-                                             {"jnp", NULL, no_module},
-                                             {"torch", NULL, no_module}};
+static const Elsewhere values_elsewhere[] = {
+    {"True", "true", NULL},
+    {"False", "false", NULL},
+    {"TRUE", "true", NULL},
+    {"FALSE", "false", NULL},
+    {"length", "len", NULL},
+    {"size", "len", NULL},
+    {"append", "push", NULL},
+    {"ln", "log", NULL},
+    {"fabs", "abs", NULL},
+    {"sgn", "sign", NULL},
+    {"println", "print", NULL},
+    {"printf", "print", NULL},
+    {"echo", "print", NULL},
+    {"eye", "identity", NULL},
+    {"arange", "range", NULL},
+    {"PI", "pi", NULL},
+    {"power", NULL, "the power is `x^y`"},
+    {"pow", NULL, "the power is `x^y`"},
+    {"map", NULL, "an array is made element by element: `[for x in xs: f(x)]`"},
+    {"enumerate", NULL, "loop over the indices: `for i in 0..len(xs)`"},
+    {"zip", NULL, "loop over the indices: `for i in 0..len(xs)`"},
+    {"null", NULL, no_null},
+    {"None", NULL, no_null},
+    {"nil", NULL, no_null},
+    {"math", NULL, no_module},
+    {"np", NULL, no_module},
+    {"numpy", NULL, no_module},
+    {"jnp", NULL, no_module},
+    {"torch", NULL, no_module}};
 
 static const Elsewhere *find_elsewhere(Name name) {
   for (size_t i = 0; i < sizeof values_elsewhere / sizeof *values_elsewhere; i++)
     if (strcmp(values_elsewhere[i].name, name) == 0) return &values_elsewhere[i];
+  return NULL;
+}
+
+// The name of an imported module that has it; NULL if none does.
+static Name importing(Checker *c, Name name) {
+  for (int i = 0; c->module && i < c->module->imports.len; i++) {
+    const Import *im = &c->module->imports.data[i];
+    if (im->alias && im->module && module_find(c, im->module, name)) return im->alias;
+  }
   return NULL;
 }
 
@@ -290,17 +303,20 @@ Diag *report_unknown_name(Checker *c, Name name, Loc loc) {
   Diag *g = diag_add(c->d, DIAG_NAME, loc, "`%s` is not declared", name);
   const Elsewhere *known = find_elsewhere(name);
   bool seen = c->d->n_errors <= c->d->error_limit; // else nobody will read it
-  Name near = !seen ? NULL : known ? suggest_local(c, name) : suggest_name(c, name);
-  if (known && !near) near = known->here;
+  const char *module = importing(c, name);
+  Name near = !seen || module ? NULL : known ? suggest_local(c, name) : suggest_name(c, name);
+  if (known && !near && !module) near = known->here;
   diag_label(c->d, g, "not found in this scope");
   if (near) {
     diag_help(c->d, g, "did you mean `%s`?", near);
     g->replace = near;
+  } else if (module) {
+    diag_help(c->d, g, "it stands in the module `%s`: write `%s.%s`", module, module, name);
   } else if (known) {
     diag_help(c->d, g, "%s", known->help);
   }
   make_known(c, name);
-  return near || known ? NULL : g;
+  return near || known || module ? NULL : g;
 }
 
 // What other languages call it.

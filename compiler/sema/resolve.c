@@ -28,6 +28,10 @@ static Size *bind_size_name(Checker *c, Expr *e) {
 static void report_size_name(Checker *c, const Expr *e) {
   Diag *g = diag_add(c->d, DIAG_SIZE_UNBOUND, e->loc, "the size `%s` is not bound here", e->name.name);
   diag_label(c->d, g, "not known");
+  if (!c->frame) {
+    diag_help(c->d, g, "a struct's sizes stand behind its name: `struct Name[%s] { ... }`", e->name.name);
+    return;
+  }
   diag_help(c->d, g,
             "a size name is bound by a parameter that has it alone in its type, such as `x: [%s]f64`, "
             "or by an int parameter `%s: int`",

@@ -229,6 +229,10 @@ bool hint_declaration(Parser *p) {
   return true;
 }
 
+void help_two_names(Parser *p, Diag *g) {
+  help(p, g, "loop over the indices: `for i in 0..len(xs)`, and read `xs[i]` inside");
+}
+
 void hint_loop(Parser *p) {
   bool c_style = kind_ahead(p, 2) == TOK_NAME || kind_ahead(p, 2) == TOK_EQ || kind_ahead(p, 1) == TOK_VAR ||
                  kind_ahead(p, 1) == TOK_LET;
@@ -236,11 +240,14 @@ void hint_loop(Parser *p) {
   lose_names(p);
   Diag *g = fail(p, DIAG_FOREIGN, here(p),
                  destructures ? "a loop has one variable" : "a loop's head has no parentheses");
-  help(p, g,
-       destructures ? "loop over the indices: `for i in 0..len(xs)`, and read `xs[i]` inside"
-       : c_style
-           ? "write `for i in 0..n { ... }`; with a step `for i in 0..n step 2`, backwards `in reverse 0..n`"
-           : "write `for i in 0..n { ... }`");
+  if (destructures)
+    help_two_names(p, g);
+  else
+    help(
+        p, g,
+        c_style
+            ? "write `for i in 0..n { ... }`; with a step `for i in 0..n step 2`, backwards `in reverse 0..n`"
+            : "write `for i in 0..n { ... }`");
 }
 
 void hint_missing_expr(Parser *p, Diag *g) {

@@ -172,7 +172,8 @@ FnDecl *parse_fn(Parser *p, FnKind fn_kind) {
   f->loc = here(p);
   if (fn_kind == FN_EXTERN) advance(p);
   if (fn_kind == FN_EXTERN && !at(p, TOK_FN))
-    fail(p, DIAG_SYNTAX, gap(p), "expected `fn` after `extern`, found %s", found(p));
+    help(p, fail(p, DIAG_SYNTAX, gap(p), "expected `fn` after `extern`, found %s", found(p)),
+         "write `extern fn name(x: f64) -> f64`");
   if (!p->panic) advance(p);
   f->name = expect_name(p,
                         fn_kind == FN_ADJOINT || fn_kind == FN_TANGENT

@@ -134,10 +134,26 @@ static void check_loop_range(Parser *p, const Expr *over) {
   help(p, complain(p, DIAG_SYNTAX, over->loc, "the range of a loop needs %s", end), "write `for i in 0..n`");
 }
 
+// `0 to n`, the cursor at `to`.
+static Expr *read_to(Parser *p, Expr *lo) {
+  Diag *g = complain(p, DIAG_FOREIGN, here(p), "a range is written with `..`");
+  help(p, g, "write `a..b`, which ends before b");
+  advance(p);
+  Expr *e = expr_new(p, EXPR_RANGE, lo->loc);
+  e->range.lo = lo;
+  e->range.hi = parse_expr(p);
+  e->loc = since(p, lo->loc);
+  return e;
+}
+
 Iter parse_iter(Parser *p) {
   Iter it = {0};
   if (at(p, TOK_LPAREN)) hint_loop(p);
   it.name = expect_name(p, "the loop's variable", &it.name_loc);
+  if (!p->panic && at(p, TOK_COMMA) && kind_ahead(p, 1) == TOK_NAME) { // `for i, x in xs`
+    lose_name(p, 1);
+    help_two_names(p, fail(p, DIAG_FOREIGN, it.name_loc, "a loop has one variable"));
+  }
   if (!p->panic && !at(p, TOK_IN))
     help(p, fail(p, DIAG_SYNTAX, gap(p), "expected `in` after the loop's variable, found %s", found(p)),
          "a loop is written `for i in 0..n`");
@@ -149,6 +165,7 @@ Iter parse_iter(Parser *p) {
   it.reverse = at_reverse(p);
   if (it.reverse) advance(p);
   it.over = parse_range(p);
+  if (!p->panic && at_word(p, "to") && !at_new_line(p)) it.over = read_to(p, it.over);
   check_loop_range(p, it.over);
   if (!p->panic && at_word(p, "step") && !at_new_line(p)) {
     advance(p);

@@ -391,6 +391,7 @@ static Stmt *parse_statement(Parser *p) {
   }
   if (p->panic) {
     if (s->kind == STMT_EXPR) s->kind = STMT_ERROR;
+    if (s->kind == STMT_LET) s->let.init = expr_error(p);
     recover_statement(p, start, base);
     p->headless |= lost_else;
   }

@@ -132,7 +132,8 @@ bool hint_let(Parser *p); // a declaration without its `let`: moves to the name,
 bool hint_declaration(Parser *p);
 void hint_lambda(Parser *p, Diag *g); // the cursor at a `=>` that belongs to nothing
 bool hint_prefix(Parser *p);          // what stands before a value elsewhere: `new P`, f"text", `lambda x:`
-void hint_loop(Parser *p);            // the cursor at the `(` of `for (`
+void help_two_names(Parser *p, Diag *g); // of a loop with two variables
+void hint_loop(Parser *p);               // the cursor at the `(` of `for (`
 // Adds what may be meant to a mistake at the cursor.
 void hint_missing_expr(Parser *p, Diag *g);
 void hint_statement_end(Parser *p, Diag *g);
