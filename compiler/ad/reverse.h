@@ -70,10 +70,11 @@ void rev_recompute(Reverse *rv, IrBuilder *b, const RegionPlan *rp,
                    const IrRegion *r);                            // what is not mapped yet
 const IrVal *rev_result_dims(Reverse *rv, const IrOp *op, int k); // for ir_close_if, ir_call
 
-// reverse_stack.c: forward and reverse forms of what threads the stacks
-void stack_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan); // plan NULL: a recursive call
+// reverse_stack.c: what goes to the stacks and comes from there; recursive calls
+void stack_forward_call(Reverse *rv, IrBuilder *b, const IrOp *op);
 void stack_load(Reverse *rv, IrBuilder *b, const RegionPlan *rp);
 void stack_push_saved(Reverse *rv, IrBuilder *b, const RegionPlan *rp);
+void stack_push_int(Reverse *rv, IrBuilder *b, IrVal v);
 IrVal stack_pop_int(Reverse *rv, IrBuilder *b);
 void stack_pull_call(Reverse *rv, IrBuilder *b, const IrOp *op);
 

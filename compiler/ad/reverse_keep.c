@@ -27,82 +27,109 @@ void rev_again(Reverse *rv, IrBuilder *b, const IrRegion *r, IrVal *yields) {
   ir_rewrite_ops(b, &rv->map, r, yields, ad_drop_effect, NULL);
 }
 
+// What a forward form carries along: its tapes, or where the stacks are threaded, those.
+static int along_count(const OpPlan *plan) { return plan->threads ? N_STACKS : plan->tapes.len; }
+
+static void along_open(Reverse *rv, IrBuilder *b, const OpPlan *plan, IrVal *vals) {
+  if (!plan->threads) rev_empty_tapes(rv, b, plan, vals);
+  for (int k = 0; plan->threads && k < N_STACKS; k++) vals[k] = rv->stack[k];
+}
+
+static void along_enter(const Saver *s, const IrVal *args) {
+  IrVal *vals = s->plan->threads ? s->rv->stack : s->tapes;
+  for (int k = 0; k < along_count(s->plan); k++) vals[k] = args[k];
+}
+
+// The saver's tapes are where the yields stand.
+static void along_yield(const Saver *s) {
+  for (int k = 0; s->plan->threads && k < N_STACKS; k++) s->tapes[k] = s->rv->stack[k];
+}
+
+static void along_close(Reverse *rv, OpPlan *plan, const IrVal *vals) {
+  for (int k = 0; plan->threads && k < N_STACKS; k++) rv->stack[k] = vals[k];
+  if (plan->threads) return;
+  plan->tape.len = 0;
+  for (int k = 0; k < plan->tapes.len; k++) vec_push(rv->arena, &plan->tape, vals[k]);
+}
+
 static void forward_body(Saver *s, IrBuilder *b, const IrRegion *r) {
   const RegionPlan *rp = &s->plan->regions[s->region];
-  for (int k = 0; k < r->n_args; k++)
+  bool threads = s->plan->threads; // then all goes to the stacks at the end
+  for (int k = 0; !threads && k < r->n_args; k++)
     if (rev_is_saved(rp, r->args[k])) rev_save_value(s, b, r->args[k]);
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
     bool with_tape = rev_keeps_tape(rp, op);
-    if (with_tape) rev_place_tapes(s, op);
+    if (with_tape && !threads) rev_place_tapes(s, op);
     rev_forward_op(s->rv, b, op, with_tape);
-    for (int k = 0; k < op->n_results; k++)
+    for (int k = 0; !threads && k < op->n_results; k++)
       if (rev_is_saved(rp, ir_result(op, k))) rev_save_value(s, b, ir_result(op, k));
-    if (with_tape) rev_save_tapes(s, b, op);
+    if (with_tape && !threads) rev_save_tapes(s, b, op);
   }
+  if (threads && !s->rv->broken) stack_push_saved(s->rv, b, rp);
+  along_yield(s);
 }
 
-static void set_tapes(Reverse *rv, OpPlan *plan, const IrOp *now, int first, int n) {
-  plan->tape.len = 0;
-  for (int k = 0; k < n; k++) vec_push(rv->arena, &plan->tape, ir_result(now, first + k));
-}
-
-static void map_results(Reverse *rv, const IrOp *op, const IrOp *now) {
+// The operation's results, and then what was carried along, from result `first` on.
+static void map_results(Reverse *rv, const IrOp *op, OpPlan *plan, const IrOp *now, int first) {
+  IrVal *vals = ARENA_ARRAY(rv->arena, IrVal, along_count(plan));
   for (int k = 0; k < op->n_results; k++) ir_map_set(&rv->map, ir_result(op, k), ir_result(now, k));
+  for (int k = 0; k < along_count(plan); k++) vals[k] = ir_result(now, first + k);
+  along_close(rv, plan, vals);
 }
 
 static void forward_for(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
   IrVal lo = rev_primal(rv, op->args[0]), hi = rev_primal(rv, op->args[1]),
         step = rev_primal(rv, op->args[2]);
-  int n = op->n_results, total = n + plan->tapes.len;
+  int n = op->n_results, total = n + along_count(plan);
   IrVal *inits = ARENA_ARRAY(rv->arena, IrVal, total), *yields = ARENA_ARRAY(rv->arena, IrVal, total);
   for (int k = 0; k < n; k++) inits[k] = rev_primal(rv, op->args[3 + k]);
-  rev_empty_tapes(rv, b, plan, inits + n);
+  along_open(rv, b, plan, inits + n);
   if (rv->broken) return;
   IrBuilder in;
   IrOp *now = ir_for(b, lo, hi, step, inits, total, &in);
   now->attr = op->attr;
   const IrRegion *body = op->regions[0];
   for (int k = 0; k < body->n_args; k++) ir_map_set(&rv->map, body->args[k], in.region->args[k]);
-  for (int k = n; k < total; k++) yields[k] = in.region->args[1 + k];
-  IrVal it = rev_iteration_number(&in, in.region->args[0], lo, step);
+  IrVal it = plan->threads ? 0 : rev_iteration_number(&in, in.region->args[0], lo, step);
   Saver s = {rv, plan, 0, &it, 1, yields + n};
+  along_enter(&s, in.region->args + 1 + n);
   forward_body(&s, &in, body);
   for (int k = 0; k < n; k++) yields[k] = rev_primal(rv, body->yields[k]);
   ir_yield(&in, yields, total);
-  map_results(rv, op, now);
-  set_tapes(rv, plan, now, n, plan->tapes.len);
+  map_results(rv, op, plan, now, n);
 }
 
-// The first tape counts the iterations.
+// Behind the carried values stands the number of iterations: the first tape, or beside the stacks, to which it goes at the
+// end.
 static void forward_while(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
-  int n = op->n_results, total = n + plan->tapes.len;
-  IrVal *inits = ARENA_ARRAY(rv->arena, IrVal, total), *yields = ARENA_ARRAY(rv->arena, IrVal, total);
+  int n = op->n_results, along = plan->threads ? n + 1 : n, total = along + along_count(plan);
+  IrVal *inits = ARENA_ARRAY(rv->arena, IrVal, total), *yields = ARENA_ARRAY(rv->arena, IrVal, total), go;
   for (int k = 0; k < n; k++) inits[k] = rev_primal(rv, op->args[k]);
-  rev_empty_tapes(rv, b, plan, inits + n);
+  if (plan->threads) inits[n] = ir_const_int(b, 0);
+  along_open(rv, b, plan, inits + along);
   if (rv->broken) return;
   IrBuilder cond, in;
   IrOp *now = ir_while(b, inits, total, &cond, &in);
   for (int k = 0; k < n; k++) ir_map_set(&rv->map, op->regions[0]->args[k], cond.region->args[k]);
-  IrVal go;
   ir_rewrite_ops(&cond, &rv->map, op->regions[0], &go, rv->again ? ad_drop_effect : NULL, NULL);
   ir_yield(&cond, &go, 1);
   const IrRegion *body = op->regions[1];
   for (int k = 0; k < n; k++) ir_map_set(&rv->map, body->args[k], in.region->args[k]);
-  for (int k = n; k < total; k++) yields[k] = in.region->args[k];
-  Saver s = {rv, plan, 1, NULL, 0, yields + n};
+  Saver s = {rv, plan, 1, NULL, 0, yields + along};
+  along_enter(&s, in.region->args + along);
   forward_body(&s, &in, body);
   for (int k = 0; k < n; k++) yields[k] = rev_primal(rv, body->yields[k]);
   yields[n] = ir_op2(&in, IR_ADD, in.region->args[n], ir_const_int(&in, 1));
   ir_yield(&in, yields, total);
-  map_results(rv, op, now);
-  set_tapes(rv, plan, now, n, plan->tapes.len);
+  map_results(rv, op, plan, now, along);
+  if (plan->threads) stack_push_int(rv, b, ir_result(now, n));
 }
 
 // Where element of result k is saved too, in the tapes of a loop around: the first such tape; -1: nowhere.
 static int tape_of_result(const Reverse *rv, const OpPlan *plan, int k) {
   const RegionPlan *rp = &plan->regions[0];
-  for (int j = 0; j < rp->saved.len; j++)
+  for (int j = 0; !plan->threads && j < rp->saved.len; j++)
     if (rp->saved.data[j] == plan->op->regions[0]->yields[k] && rv->plan->by_element[ir_result(plan->op, k)])
       return rp->first_tape + j;
   return -1;
@@ -119,10 +146,10 @@ static IrVal set_element(const OpPlan *plan, IrBuilder *b, int k, IrVal array, c
   return ir_set(b, array, at, n, v);
 }
 
-// What is saved goes to the tapes of a loop around: element after element, so that they can go along.
-static void build_into_tapes(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
+// Element after element, so that what is saved can go along: to the tapes of a loop around, or to the stacks.
+static void build_elements(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
   const IrRegion *body = op->regions[0];
-  int rank = op->n_args, n = 0, most = op->n_results + plan->tapes.len;
+  int rank = op->n_args, n = 0, most = op->n_results + along_count(plan);
   IrVal dims[IR_MAX_RANK], idx[IR_MAX_RANK];
   int *made = ARENA_ARRAY(rv->arena, int, op->n_results);
   IrVal *vals = ARENA_ARRAY(rv->arena, IrVal, most), *carried = ARENA_ARRAY(rv->arena, IrVal, most);
@@ -135,18 +162,18 @@ static void build_into_tapes(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *
     IrElem e = (IrElem)ir_type(rv->f, ir_result(op, made[j])).elem;
     vals[j] = is_part(plan, made[j]) ? plan->results[made[j]].tape : ir_unset(b, ad_blank(b, e), dims, rank);
   }
-  rev_empty_tapes(rv, b, plan, vals + n);
+  along_open(rv, b, plan, vals + n);
   AdNest nest = {0};
-  IrBuilder in = ad_nest_open(b, &nest, dims, rank, vals, n + plan->tapes.len, idx, carried);
+  IrBuilder in = ad_nest_open(b, &nest, dims, rank, vals, n + along_count(plan), idx, carried);
   for (int k = 0; k < rank; k++) ir_map_set(&rv->map, body->args[k], idx[k]);
   Saver s = {rv, plan, 0, idx, rank, carried + n};
+  along_enter(&s, carried + n);
   forward_body(&s, &in, body);
   for (int j = 0; j < n && !rv->broken; j++)
     carried[j] = set_element(plan, &in, made[j], carried[j], idx, rev_primal(rv, body->yields[made[j]]));
   if (rv->broken) return;
   ad_nest_close(&nest, carried, vals);
-  plan->tape.len = 0;
-  for (int k = 0; k < plan->tapes.len; k++) vec_push(rv->arena, &plan->tape, vals[n + k]);
+  along_close(rv, plan, vals + n);
   for (int j = 0; j < n; j++) {
     TapePlace *at = is_part(plan, made[j]) ? &plan->results[made[j]] : NULL;
     if (at) at->tape = vals[j];
@@ -163,8 +190,8 @@ static void build_into_tapes(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *
 
 // Saved scalars are further results: one array each, of the same sizes.
 static void forward_build(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
-  if (plan->places && plan->tapes.len && plan->places[0].tape) {
-    build_into_tapes(rv, b, op, plan);
+  if (plan->threads || (plan->places && plan->tapes.len && plan->places[0].tape)) {
+    build_elements(rv, b, op, plan);
     return;
   }
   int n = op->n_results, total = n + plan->tapes.len;
@@ -181,8 +208,7 @@ static void forward_build(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *pla
   for (int k = 0; k < n; k++) yields[k] = rev_primal(rv, body->yields[k]);
   ir_yield(&in, yields, total);
   ir_close_build(b, now);
-  map_results(rv, op, now);
-  set_tapes(rv, plan, now, n, plan->tapes.len);
+  map_results(rv, op, plan, now, n);
 }
 
 const IrVal *rev_result_dims(Reverse *rv, const IrOp *op, int k) {
@@ -197,16 +223,18 @@ const IrVal *rev_result_dims(Reverse *rv, const IrOp *op, int k) {
 
 // What a branch saves is a further result; the other branch gives zeros that nobody reads.
 static void forward_if(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
-  int n = op->n_results, total = n + plan->tapes.len;
-  IrVal *yields = ARENA_ARRAY(rv->arena, IrVal, total);
+  int n = op->n_results, total = n + along_count(plan);
+  IrVal *yields = ARENA_ARRAY(rv->arena, IrVal, total), before[N_STACKS];
   const IrVal **dims = ARENA_ARRAY(rv->arena, const IrVal *, total);
   IrVal cond = rev_primal(rv, op->args[0]);
+  for (int k = 0; k < N_STACKS; k++) before[k] = rv->stack[k];
   if (rv->broken) return;
   IrBuilder in[2];
   IrOp *now = ir_if(b, cond, &in[0], &in[1]);
   for (int i = 0; i < 2; i++) {
     const IrRegion *r = op->regions[i];
-    rev_empty_tapes(rv, &in[i], plan, yields + n);
+    for (int k = 0; k < N_STACKS; k++) rv->stack[k] = before[k];
+    if (!plan->threads) rev_empty_tapes(rv, &in[i], plan, yields + n);
     Saver s = {rv, plan, i, NULL, 0, yields + n};
     forward_body(&s, &in[i], r);
     for (int k = 0; k < n; k++) yields[k] = rev_primal(rv, r->yields[k]);
@@ -214,8 +242,7 @@ static void forward_if(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) 
   }
   for (int k = 0; k < n; k++) dims[k] = rev_result_dims(rv, op, k);
   ir_close_if(b, now, dims);
-  map_results(rv, op, now);
-  set_tapes(rv, plan, now, n, plan->tapes.len);
+  map_results(rv, op, plan, now, n);
 }
 
 static void clone_again(Reverse *rv, IrBuilder *b, const IrOp *op) {
@@ -230,7 +257,7 @@ static void clone_again(Reverse *rv, IrBuilder *b, const IrOp *op) {
   ir_close_like(b, &rv->map, op, now);
 }
 
-static void forward_with_tape(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
+static void forward_saving(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
   switch ((IrOpKind)op->kind) {
   case IR_FOR: forward_for(rv, b, op, plan); break;
   case IR_WHILE: forward_while(rv, b, op, plan); break;
@@ -248,15 +275,14 @@ void rev_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, bool with_tape) {
   if (rv->broken) return;
   b->loc = op->loc;
   OpPlan *plan = plan_of(rv->plan, op);
-  if ((plan && plan->threads) || is_active_call(rv, op)) {
-    stack_forward_op(rv, b, op, plan);
-  } else if (!with_tape || !plan) {
-    if (rv->again)
-      clone_again(rv, b, op);
-    else
-      ir_clone_op(b, &rv->map, op);
+  if (is_active_call(rv, op)) {
+    stack_forward_call(rv, b, op);
+  } else if (plan && (with_tape || plan->threads)) {
+    forward_saving(rv, b, op, plan);
+  } else if (rv->again) {
+    clone_again(rv, b, op);
   } else {
-    forward_with_tape(rv, b, op, plan);
+    ir_clone_op(b, &rv->map, op);
   }
 }
 

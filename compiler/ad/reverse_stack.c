@@ -37,6 +37,7 @@ static IrVal pop_scalar(Reverse *rv, IrBuilder *b, IrType t) {
   return from_stack(b, (IrElem)t.elem, v);
 }
 
+void stack_push_int(Reverse *rv, IrBuilder *b, IrVal v) { push_scalar(rv, b, v); }
 IrVal stack_pop_int(Reverse *rv, IrBuilder *b) { return pop_scalar(rv, b, IR_SCALAR(IR_INT)); }
 
 // An array's elements, and then its sizes.
@@ -102,114 +103,6 @@ void stack_load(Reverse *rv, IrBuilder *b, const RegionPlan *rp) {
     ir_map_set(&rv->map, rp->saved.data[k], pop_value(rv, b, ir_type(rv->f, rp->saved.data[k])));
 }
 
-// ---- forward forms ---------------------------------------------------------------------------------------------------
-
-static void forward_region(Reverse *rv, IrBuilder *b, const IrRegion *r, const RegionPlan *rp) {
-  for (int i = 0; i < r->ops.len; i++)
-    rev_forward_op(rv, b, r->ops.data[i], rev_keeps_tape(rp, r->ops.data[i]));
-  if (!rv->broken) stack_push_saved(rv, b, rp);
-}
-
-static void map_results(Reverse *rv, const IrOp *op, const IrOp *now) {
-  for (int k = 0; k < op->n_results; k++) ir_map_set(&rv->map, ir_result(op, k), ir_result(now, k));
-  for (int k = 0; k < N_STACKS; k++) rv->stack[k] = ir_result(now, op->n_results + k);
-}
-
-// A region's values and then the stacks, as inits or yields.
-static IrVal *with_stacks(Reverse *rv, const IrVal *old, int n) {
-  IrVal *vals = ARENA_ARRAY(rv->arena, IrVal, n + N_STACKS);
-  for (int k = 0; k < n; k++) vals[k] = rev_primal(rv, old[k]);
-  for (int k = 0; k < N_STACKS; k++) vals[n + k] = rv->stack[k];
-  return vals;
-}
-
-static void forward_for(Reverse *rv, IrBuilder *b, const IrOp *op, const OpPlan *plan) {
-  int n = op->n_results;
-  const IrRegion *body = op->regions[0];
-  IrVal lo = rev_primal(rv, op->args[0]), hi = rev_primal(rv, op->args[1]),
-        step = rev_primal(rv, op->args[2]);
-  IrVal *inits = with_stacks(rv, op->args + 3, n);
-  if (rv->broken) return;
-  IrBuilder in;
-  IrOp *now = ir_for(b, lo, hi, step, inits, n + N_STACKS, &in);
-  for (int k = 0; k <= n; k++) ir_map_set(&rv->map, body->args[k], in.region->args[k]);
-  for (int k = 0; k < N_STACKS; k++) rv->stack[k] = in.region->args[1 + n + k];
-  forward_region(rv, &in, body, &plan->regions[0]);
-  ir_yield(&in, with_stacks(rv, body->yields, n), n + N_STACKS);
-  map_results(rv, op, now);
-}
-
-// The number of iterations goes to the stack behind them.
-static void forward_while(Reverse *rv, IrBuilder *b, const IrOp *op, const OpPlan *plan) {
-  int n = op->n_results, total = n + N_STACKS + 1;
-  const IrRegion *body = op->regions[1];
-  IrVal *inits = ARENA_ARRAY(rv->arena, IrVal, total), go;
-  const IrVal *first = with_stacks(rv, op->args, n);
-  for (int k = 0; k < total - 1; k++) inits[k] = first[k];
-  inits[total - 1] = ir_const_int(b, 0);
-  if (rv->broken) return;
-  IrBuilder cond, in;
-  IrOp *now = ir_while(b, inits, total, &cond, &in);
-  for (int k = 0; k < n; k++) ir_map_set(&rv->map, op->regions[0]->args[k], cond.region->args[k]);
-  ir_clone_ops(&cond, &rv->map, op->regions[0], &go);
-  ir_yield(&cond, &go, 1);
-  for (int k = 0; k < n; k++) ir_map_set(&rv->map, body->args[k], in.region->args[k]);
-  for (int k = 0; k < N_STACKS; k++) rv->stack[k] = in.region->args[n + k];
-  forward_region(rv, &in, body, &plan->regions[1]);
-  const IrVal *last = with_stacks(rv, body->yields, n);
-  IrVal *yields = ARENA_ARRAY(rv->arena, IrVal, total);
-  for (int k = 0; k < total - 1; k++) yields[k] = last[k];
-  yields[total - 1] = ir_op2(&in, IR_ADD, in.region->args[total - 1], ir_const_int(&in, 1));
-  ir_yield(&in, yields, total);
-  map_results(rv, op, now);
-  push_scalar(rv, b, ir_result(now, total - 1));
-}
-
-static void forward_if(Reverse *rv, IrBuilder *b, const IrOp *op, const OpPlan *plan) {
-  int n = op->n_results;
-  IrVal cond = rev_primal(rv, op->args[0]), before[N_STACKS];
-  for (int k = 0; k < N_STACKS; k++) before[k] = rv->stack[k];
-  if (rv->broken) return;
-  IrBuilder in[2];
-  IrOp *now = ir_if(b, cond, &in[0], &in[1]);
-  for (int i = 0; i < 2; i++) {
-    for (int k = 0; k < N_STACKS; k++) rv->stack[k] = before[k];
-    forward_region(rv, &in[i], op->regions[i], &plan->regions[i]);
-    ir_yield(&in[i], with_stacks(rv, op->regions[i]->yields, n), n + N_STACKS);
-  }
-  const IrVal **dims = ARENA_ARRAY(rv->arena, const IrVal *, n + N_STACKS);
-  for (int k = 0; k < n; k++) dims[k] = rev_result_dims(rv, op, k);
-  ir_close_if(b, now, dims);
-  map_results(rv, op, now);
-}
-
-// Element after element, so that the stacks can go along.
-static void forward_build(Reverse *rv, IrBuilder *b, const IrOp *op, const OpPlan *plan) {
-  int n = op->n_results, rank = op->n_args;
-  const IrRegion *body = op->regions[0];
-  IrVal sizes[IR_MAX_RANK], idx[IR_MAX_RANK];
-  IrVal *vals = ARENA_ARRAY(rv->arena, IrVal, n + N_STACKS),
-        *carried = ARENA_ARRAY(rv->arena, IrVal, n + N_STACKS);
-  for (int k = 0; k < rank; k++) sizes[k] = rev_primal(rv, op->args[k]);
-  if (rv->broken) return;
-  for (int k = 0; k < n; k++) {
-    IrElem e = (IrElem)ir_type(rv->f, ir_result(op, k)).elem;
-    vals[k] = ir_unset(b, ad_blank(b, e), sizes, rank);
-  }
-  for (int k = 0; k < N_STACKS; k++) vals[n + k] = rv->stack[k];
-  AdNest nest = {0};
-  IrBuilder in = ad_nest_open(b, &nest, sizes, rank, vals, n + N_STACKS, idx, carried);
-  for (int k = 0; k < rank; k++) ir_map_set(&rv->map, body->args[k], idx[k]);
-  for (int k = 0; k < N_STACKS; k++) rv->stack[k] = carried[n + k];
-  forward_region(rv, &in, body, &plan->regions[0]);
-  if (rv->broken) return;
-  for (int k = 0; k < n; k++) vals[k] = ir_set(&in, carried[k], idx, rank, rev_primal(rv, body->yields[k]));
-  for (int k = 0; k < N_STACKS; k++) vals[n + k] = rv->stack[k];
-  ad_nest_close(&nest, vals, vals);
-  for (int k = 0; k < n; k++) ir_map_set(&rv->map, ir_result(op, k), vals[k]);
-  for (int k = 0; k < N_STACKS; k++) rv->stack[k] = vals[n + k];
-}
-
 // ---- calls -----------------------------------------------------------------------------------------------------------
 
 static bool *active_arguments(const Reverse *rv, const IrOp *op) {
@@ -218,15 +111,17 @@ static bool *active_arguments(const Reverse *rv, const IrOp *op) {
   return wrt;
 }
 
-static void forward_call(Reverse *rv, IrBuilder *b, const IrOp *op) {
+void stack_forward_call(Reverse *rv, IrBuilder *b, const IrOp *op) {
   IrFunc *callee = ir_func_find(rv->f->module, op->attr.sym);
   Halves halves;
   rv->broken |= !rev_halves(rv->f->module, callee, active_arguments(rv, op), rv->diags, &halves);
   if (rv->broken) return;
-  int n = op->n_results;
-  IrVal *args = with_stacks(rv, op->args, op->n_args);
+  int n = op->n_results, n_args = op->n_args;
+  IrVal *args = ARENA_ARRAY(rv->arena, IrVal, n_args + N_STACKS);
   IrType *types = ARENA_ARRAY(rv->arena, IrType, n + N_STACKS);
   const IrVal **dims = ARENA_ARRAY(rv->arena, const IrVal *, n + N_STACKS);
+  for (int k = 0; k < n_args; k++) args[k] = rev_primal(rv, op->args[k]);
+  for (int k = 0; k < N_STACKS; k++) args[n_args + k] = rv->stack[k];
   for (int k = 0; k < n; k++) {
     types[k] = ir_type(rv->f, ir_result(op, k));
     dims[k] = rev_result_dims(rv, op, k);
@@ -234,8 +129,9 @@ static void forward_call(Reverse *rv, IrBuilder *b, const IrOp *op) {
   types[n + FLOAT_STACK] = (IrType){IR_F64, 1, true};
   types[n + INT_STACK] = (IrType){IR_INT, 1, true};
   if (rv->broken) return;
-  IrOp *call = ir_call(b, halves.forward->name, args, op->n_args + N_STACKS, types, dims, n + N_STACKS);
-  map_results(rv, op, call);
+  IrOp *call = ir_call(b, halves.forward->name, args, n_args + N_STACKS, types, dims, n + N_STACKS);
+  for (int k = 0; k < n; k++) ir_map_set(&rv->map, ir_result(op, k), ir_result(call, k));
+  for (int k = 0; k < N_STACKS; k++) rv->stack[k] = ir_result(call, n + k);
 }
 
 void stack_pull_call(Reverse *rv, IrBuilder *b, const IrOp *op) {
@@ -269,14 +165,4 @@ void stack_pull_call(Reverse *rv, IrBuilder *b, const IrOp *op) {
   n = 0;
   for (int k = 0; k < op->n_args; k++)
     if (wrt[k]) rev_contribute(rv, b, op->args[k], ir_result(call, n++));
-}
-
-void stack_forward_op(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) {
-  switch ((IrOpKind)op->kind) {
-  case IR_FOR: forward_for(rv, b, op, plan); break;
-  case IR_WHILE: forward_while(rv, b, op, plan); break;
-  case IR_IF: forward_if(rv, b, op, plan); break;
-  case IR_BUILD: forward_build(rv, b, op, plan); break;
-  default: forward_call(rv, b, op); break;
-  }
 }
