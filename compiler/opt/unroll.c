@@ -45,6 +45,10 @@ static int build_elements(const Unroll *u, const IrOp *op) {
   return op->n_results ? opt_small_elements(&u->known, op->result) : 0;
 }
 
+static int few(uint64_t n) { return n > WHOLE_FUNCTION ? WHOLE_FUNCTION + 1 : (int)n; }
+
+// What a loop comes to, with those inside running as often as they do: around a long one, such as over the directions of
+// a Jacobian, unrolling only makes copies of a loop.
 static Body look_at(const Unroll *u, const IrRegion *r) {
   Body b = {0};
   for (int i = 0; i < r->ops.len; i++) {
@@ -54,14 +58,13 @@ static Body look_at(const Unroll *u, const IrRegion *r) {
     b.expensive |= ir_op_info[op->kind].cost > EXPENSIVE;
     if (op->kind == IR_GET || op->kind == IR_SET || op->kind == IR_ACC)
       b.small |= opt_small_elements(&u->known, op->args[0]) > 0;
-    if (op->kind == IR_FOR) times = (int)trips_of(u->f, op->args[0], op->args[1], op->args[2]);
+    if (op->kind == IR_FOR) times = few(trips_of(u->f, op->args[0], op->args[1], op->args[2]));
     if (op->kind == IR_BUILD) times = build_elements(u, op);
     for (int k = 0; k < op->n_regions; k++) {
       Body in = look_at(u, op->regions[k]);
-      b.ops += in.ops * (times > 0 && times <= MOST_ROUNDS ? times : 1);
+      b.ops = few((uint64_t)b.ops + (uint64_t)in.ops * (times > 0 ? (uint64_t)times : 1));
       b.small |= in.small;
       b.expensive |= in.expensive;
-      if (b.ops > WHOLE_FUNCTION) return b;
     }
   }
   return b;
