@@ -315,6 +315,10 @@ static Type *call_with(Checker *c, Expr *e, FnDecl *fn, bool reuse, Type *hint) 
   e->call.kind = CALL_FN;
   e->call.fn = fn;
   use_fn(c, fn);
+  if (fn->broken) {
+    check_loose_args(c, e);
+    return c->error;
+  }
   if (!place_args(c, e, fn, k.args, true)) {
     check_loose_args(c, e);
     return ensure_result(c, fn, e->loc)->kind == TYPE_VOID ? c->void_ : c->error;

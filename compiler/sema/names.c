@@ -251,6 +251,8 @@ typedef struct Elsewhere {        // what other languages call it
 
 static const char no_module[] = "elementary functions need no module: `sqrt(x)`, `sum(v)`";
 static const char no_null[] = "dp has no empty value: a variable has a value from its start";
+static const char from_source[] =
+    "random numbers come from a source: `var r = rng(1)`, then `uniform(inout r, n)` or `normal(inout r, n)`";
 static const Elsewhere values_elsewhere[] = {
     {"True", "true", NULL},
     {"False", "false", NULL},
@@ -270,6 +272,12 @@ static const Elsewhere values_elsewhere[] = {
     {"PI", "pi", NULL},
     {"power", NULL, "the power is `x^y`"},
     {"pow", NULL, "the power is `x^y`"},
+    {"gradient", "grad", NULL},
+    {"derivative", "grad", NULL},
+    {"random", NULL, from_source},
+    {"rand", NULL, from_source},
+    {"randn", NULL, from_source},
+    {"plot", NULL, "`plot_lines(path, x, y)` draws an SVG"},
     {"map", NULL, "an array is made element by element: `[for x in xs: f(x)]`"},
     {"enumerate", NULL, "loop over the indices: `for i in 0..len(xs)`"},
     {"zip", NULL, "loop over the indices: `for i in 0..len(xs)`"},

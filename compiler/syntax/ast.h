@@ -292,6 +292,7 @@ struct FnDecl {
   Expr *body;        // EXPR_BLOCK, or the expression after `=`; NULL for an extern
   bool expr_body;    // written with `=` or `=>`
   bool lacks_result; // no result type, but a `return` with a value: its calls are no mistakes
+  bool broken;       // its parameters could not all be read: its calls are not compared with them
   Name symbol;       // extern: the C symbol (defaults to the name)
   bool slots;        // extern: `@slots` runtime convention
   bool pure;         // extern: `@pure`

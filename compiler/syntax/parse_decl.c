@@ -77,11 +77,13 @@ static bool follows_params(const Parser *p) {
 ParamVec parse_params(Parser *p, bool types_needed) {
   ParamVec params = {0};
   int base = p->open.len, start = p->pos;
+  p->lost_params = true;
   if (p->panic) return params;
   if (!at(p, TOK_LPAREN)) {
     Diag *g = fail(p, DIAG_SYNTAX, gap(p), "expected `(` and the parameters, found %s", found(p));
     if (at(p, TOK_LBRACKET) || at(p, TOK_LT))
       help(p, g, "sizes and types need no parameters of their own: `fn f(x: [n]real)` binds both");
+    if (at(p, TOK_DOT)) help(p, g, "dp has no methods: a function takes the struct as a parameter");
     return params;
   }
   Mode m = bracket_start(p);
@@ -92,6 +94,7 @@ ParamVec parse_params(Parser *p, bool types_needed) {
   }
   close_list(p, TOK_RPAREN, "this parameter");
   bracket_end(p, m);
+  p->lost_params = p->panic;
   if (!p->panic) return params;
   if (recover_bracket(p, base) && !follows_params(p)) p->panic = PANIC_STMT; // it was not their end
   for (; start < p->pos; start++)                                            // what they would have declared
@@ -180,7 +183,9 @@ FnDecl *parse_fn(Parser *p, FnKind fn_kind) {
                             ? "the name of the function that the rule is for"
                             : "the function's name",
                         &f->name_loc);
+  if (at(p, TOK_DOT)) f->name = intern_cstr(p->names, "_"); // `fn P.f(self)`: P is the struct's name
   f->params = parse_params(p, true);
+  f->broken = p->lost_params;
   parse_result(p, f);
   p->returns = false;
   if (fn_kind == FN_EXTERN)
@@ -222,6 +227,17 @@ static void parse_field_decl(Parser *p, StructDecl *s) {
   int base = p->open.len;
   f.doc = take_doc(p);
   f.name = expect_name(p, "a field's name", &f.loc);
+  bool type_first = !p->panic && at(p, TOK_NAME) && !cur(p)->nl && is_type_name(f.name);
+  if (type_first) { // `f64 x;`
+    Diag *g = complain(p, DIAG_FOREIGN, f.loc, "a field is written `name: type`");
+    help(p, g, "write `%s: %s`", cur(p)->text, f.name);
+    f.name = cur(p)->text;
+    advance(p);
+    f.type = type_error(p);
+    if (!accept(p, TOK_SEMI)) accept(p, TOK_COMMA);
+    vec_push(p->arena, &s->fields, f);
+    return;
+  }
   if (!p->panic && !at(p, TOK_COLON))
     help(p, fail(p, DIAG_MISSING_TYPE, gap(p), "expected `:` and the field's type, found %s", found(p)),
          "a field is written `%s: f64`", f.name);

@@ -213,6 +213,7 @@ static bool close_after(Parser *p, TokenKind k, const char *comma, const char *a
     lose_name(p, 1);
   }
   if (at(p, TOK_FAT_ARROW)) hint_lambda(p, g);
+  if (at(p, TOK_STRING)) help(p, g, "strings are joined by holes: `\"{a}{b}\"`");
   if (at(p, TOK_SEMI)) help(p, g, "the parts of a list are separated by `,`");
   if (lost && comment_between(p, p->pos - 1))
     help(p, g, "`//` starts a comment; the floored quotient of ints is `div(a, b)`");
@@ -223,6 +224,7 @@ bool close_list(Parser *p, TokenKind k, const char *after) { return close_after(
 
 // `(a b)`: something that can only be the next element stands where a comma should be.
 static bool lacks_comma(const Parser *p) {
+  if (at(p, TOK_STRING) && p->pos && p->toks[p->pos - 1].kind == TOK_STRING) return false; // joined elsewhere
   switch (kind(p)) {
   case TOK_NAME:
   case TOK_INT:

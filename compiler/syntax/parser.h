@@ -35,9 +35,10 @@ typedef struct Parser {
   int suspect;    // an open `{` whose `}` is indented differently, or -1
   bool
       headless; // the block before lacks its `{`, which is reported, so an `else` here is no mistake of its own
-  bool returns;   // the function at hand has a `return` with a value
-  int decl_start; // the first token of the declaration at hand
-  int decl_end;   // the last token of the declaration before, or -1
+  bool lost_params; // those read last are not all there are
+  bool returns;     // the function at hand has a `return` with a value
+  int decl_start;   // the first token of the declaration at hand
+  int decl_end;     // the last token of the declaration before, or -1
 } Parser;
 
 // ---- parser.c: cursor -----------------------------------------------------------------------------------------
