@@ -563,6 +563,24 @@ static void call(Writer *w, const IrOp *op, const char *name) {
   call_with(w, op, name, list_text(w, op->args, op->n_args));
 }
 
+// An array that comes from C brings its sizes, which are results of their own in the IR.
+static void extern_call(Writer *w, const IrOp *op) {
+  const char *name = ir_source_extern(w->arena, op->attr.ext->symbol);
+  IrVal array = op->n_results ? ir_result(op, op->n_results - 1) : 0;
+  int rank = array ? ir_type(w->f, array).rank : 0;
+  if (!rank || rank + 1 != op->n_results) {
+    call(w, op, name);
+    return;
+  }
+  bind(w, array, arena_printf(w->arena, "%s(%s)", name, list_text(w, op->args, op->n_args)),
+       w->changes[array]);
+  const char *row = text_of(w, array);
+  for (int d = 0; d < rank; d++) {
+    if (w->uses[ir_result(op, d)]) bind(w, ir_result(op, d), arena_printf(w->arena, "len(%s)", row), false);
+    row = arena_printf(w->arena, "%s[0]", row);
+  }
+}
+
 static int count_inout(const IrFunc *f) {
   int n = 0;
   for (int k = 0; k < f->n_params; k++) n += f->params[k].moved;
@@ -706,7 +724,7 @@ static void statement(Writer *w, const IrOp *op) {
     return;
   case IR_COPY: bind(w, op->result, text_of(w, op->args[0]), true); return;
   case IR_CALL: dp_call(w, op); return;
-  case IR_EXTERN: call(w, op, ir_source_extern(w->arena, op->attr.ext->symbol)); return;
+  case IR_EXTERN: extern_call(w, op); return;
   case IR_FORMAT: set_text(w, op->result, format_text(w, op), PREC_ATOM); return;
   case IR_PRINT: line(w, "print(%s)", text_of(w, op->args[0])); return;
   case IR_ASSERT: line(w, "assert %s, %s", text_of(w, op->args[0]), text_of(w, op->args[1])); return;

@@ -295,12 +295,6 @@ static Type *check_param_count(Checker *c, Expr *e) {
 // ---- the raw random numbers ----------------------------------------------------------------------------------------------------
 
 static Type *check_rng(Checker *c, Expr *e, Builtin b) {
-  if (!c->module->is_std) {
-    check_loose_args(c, e);
-    Diag *g = diag_add(c->d, DIAG_CALLEE, e->loc, "`%s` is for the standard modules", builtin_name(b));
-    diag_help(c->d, g, "random numbers are `var r = rng(seed)` and `uniform(inout r)`, `normal(inout r, n)`");
-    return c->error;
-  }
   for (int i = 0; i < e->call.n_params; i++)
     check_int(c, e->call.args_by_param[i], "a random number's argument");
   return b == BUILTIN_RNG_BELOW ? c->int_ : c->f64;
