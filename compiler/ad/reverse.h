@@ -49,6 +49,7 @@ typedef struct Saver { // what a region's forward form saves into, in the order 
   int n;
   IrVal *tapes; // current versions
 } Saver;
+const IrVal *rev_tape_sizes(Reverse *rv, IrBuilder *b, const Tape *t); // NULL: it has none, or grows
 void rev_empty_tapes(Reverse *rv, IrBuilder *b, const OpPlan *plan, IrVal *tapes);
 void rev_save_value(Saver *s, IrBuilder *b, IrVal v);        // nothing, where v is not saved
 void rev_place_tapes(Saver *s, const IrOp *op);              // before an operation within: where its tapes go

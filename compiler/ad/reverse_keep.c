@@ -229,6 +229,8 @@ static void forward_if(Reverse *rv, IrBuilder *b, const IrOp *op, OpPlan *plan) 
   IrVal cond = rev_primal(rv, op->args[0]);
   for (int k = 0; k < N_STACKS; k++) before[k] = rv->stack[k];
   if (rv->broken) return;
+  for (int k = 0; k < plan->tapes.len; k++) dims[n + k] = rev_tape_sizes(rv, b, &plan->tapes.data[k]);
+  if (rv->broken) return;
   IrBuilder in[2];
   IrOp *now = ir_if(b, cond, &in[0], &in[1]);
   for (int i = 0; i < 2; i++) {

@@ -12,13 +12,18 @@ static IrVal size_of(Reverse *rv, IrBuilder *b, const TapeSize *s) {
   return rv->broken ? 0 : ad_trip_count(b, bounds[0], bounds[1], bounds[2]);
 }
 
+const IrVal *rev_tape_sizes(Reverse *rv, IrBuilder *b, const Tape *t) {
+  IrVal *dims = t->rank && !t->grow ? ARENA_ARRAY(rv->arena, IrVal, t->rank) : NULL;
+  for (int d = 0; dims && d < t->rank; d++) dims[d] = size_of(rv, b, &t->sizes[d]);
+  return dims;
+}
+
 void rev_empty_tapes(Reverse *rv, IrBuilder *b, const OpPlan *plan, IrVal *tapes) {
   for (int k = 0; k < plan->tapes.len; k++) {
     const Tape *t = &plan->tapes.data[k];
-    IrVal dims[IR_MAX_RANK];
     tapes[k] = plan->places ? plan->places[k].tape : 0;
     if (tapes[k]) continue;
-    for (int d = 0; d < t->rank && !t->grow; d++) dims[d] = size_of(rv, b, &t->sizes[d]);
+    const IrVal *dims = rev_tape_sizes(rv, b, t);
     if (rv->broken) return;
     if (t->grow)
       tapes[k] = ir_empty(b, t->elem);

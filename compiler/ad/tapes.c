@@ -6,12 +6,13 @@
 //          elements go to a growable array, where they start and the item's sizes to arrays of ints
 //   WHILE  the same with growable arrays throughout; first of all, the number of iterations
 //   BUILD  scalars: an array each
-//   IF     scalars and growable arrays as they are; arrays as sizes and a growable array, empty in the other branch
+//   IF     scalars, growable arrays and arrays of a few elements as they are; other arrays as sizes and a growable array,
+//          empty in the other branch
 #include "ad/plan.h"
 
 // More tapes than this of a loop within are worth going to the stacks: each array of unknown size takes three, level by
 // level, and all of them are carried through every loop around.
-enum { MOST_TAPES = 6 };
+enum { MOST_TAPES = 6, FEW_ELEMENTS = 16 };
 static const double FLAT_FACTOR = 1.5, BRANCH_FACTOR = 3.0; // elements are copied once more, and back
 
 Tape tape_of_value(const IrFunc *f, IrVal v) {
@@ -27,10 +28,29 @@ static bool is_known_before(const IrFunc *f, const IrRegion *r, const TapeSize *
   return s->loop || !ir_inside(ir_val(f, s->size)->region, r);
 }
 
+static bool is_constant(const IrFunc *f, const TapeSize *s, int64_t *n) {
+  int64_t lo, hi, step;
+  if (!s->loop) return ir_is_const_int(f, s->size, n);
+  bool known = ir_is_const_int(f, s->loop->args[0], &lo) && ir_is_const_int(f, s->loop->args[1], &hi) &&
+               ir_is_const_int(f, s->loop->args[2], &step) && step == 1;
+  *n = known && hi > lo ? hi - lo : 0;
+  return known;
+}
+
+// Registers, mostly, whether the branch is taken or not.
+static bool has_few_elements(const IrFunc *f, const Tape *item) {
+  int64_t all = 1, n;
+  for (int k = 0; k < item->rank && all <= FEW_ELEMENTS; k++) {
+    if (!is_constant(f, &item->sizes[k], &n) || n > FEW_ELEMENTS) return false;
+    all *= n;
+  }
+  return all <= FEW_ELEMENTS;
+}
+
 bool tape_is_simple(const IrFunc *f, const IrRegion *r, const Tape *item) {
   if (!item->rank) return true;
   switch ((IrOpKind)r->owner->kind) {
-  case IR_IF: return item->grow;
+  case IR_IF: return item->grow || has_few_elements(f, item);
   case IR_FOR:
     for (int k = 0; k < item->rank && !item->grow; k++)
       if (!is_known_before(f, r, &item->sizes[k])) return false;

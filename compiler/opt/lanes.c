@@ -195,6 +195,7 @@ static bool choose(Choice *c, const IrOp *op) {
   Cost cost = {0};
   add_region(c, op->regions[0], (Times){1.0, 1.0}, 1.0, &cost);
   if (c->f->module->lanes_anywhere) return true;
+  if (trips(c, op) < c->register_lanes) return false;
   return cost.gains && cost.side_by_side <= WORTH * cost.one_by_one;
 }
 

@@ -46,6 +46,7 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
   f = clean(r, f);
   f = run(r, OPT_counters, f);
   f = clean(r, f);
+  f = run(r, OPT_licm, f); // what is left of small loops may be small enough
   f = run(r, OPT_unroll, f);
   f = run(r, OPT_scalars, f);
   f = clean(r, f);

@@ -9,7 +9,7 @@
 enum {
   FEW_ROUNDS = 4,
   MOST_ROUNDS = 16, // of a loop over small arrays
-  PLAIN_LOOP = 160, // operations that a loop may come to
+  PLAIN_LOOP = 120, // operations that a loop may grow by
   SMALL_LOOP = 300, // one over small arrays
   WHOLE_FUNCTION = 1500,
   TINY_PRODUCT = 27, // multiplications of a matrix product
@@ -74,7 +74,7 @@ static bool worth_it(Unroll *u, const IrRegion *body, uint64_t rounds) {
   if (rounds < 1 || rounds > MOST_ROUNDS) return false;
   Body b = look_at(u, body);
   if (rounds > FEW_ROUNDS && (!b.small || b.expensive)) return false;
-  int more = b.ops * (int)rounds;
+  int more = b.ops * (int)(rounds - 1);
   if (more > (b.small ? SMALL_LOOP : PLAIN_LOOP) || more > u->left) return false;
   u->left -= more;
   return true;
