@@ -289,6 +289,40 @@ static void for_loop(Gen *g, int depth) {
   put(g, "}\n");
 }
 
+// Runs to its end, and calls nothing that is recursive.
+static void checkpointed_loop(Gen *g) {
+  static const char *const kept[] = {"every: 1", "every: 2", "every: 3", "slots: 1", "slots: 2", "slots: 3"};
+  char i[NAME_BYTES];
+  bool helpers = g->helpers;
+  if (!pick(g, VAR_ARRAY, true)) {
+    array_declaration(g, 0);
+    start_line(g);
+  }
+  fresh(g, i, 'i');
+  put(g, "@checkpoint(%s)\n", kept[choose(g, 6)]);
+  start_line(g);
+  put(g, choose(g, 2) ? "for %s in 0..n {\n" : "for %s in reverse 1..n {\n", i);
+  int kept_vars = g->n_vars;
+  declare(g, VAR_INDEX, false, i);
+  g->features |= FEATURE_CHECKPOINTS | (g->loops ? FEATURE_NESTED_LOOPS : 0);
+  g->helpers = false;
+  g->loops++;
+  g->indent++;
+  for (int n = 1 + choose(g, 3); n > 0; n--) {
+    start_line(g);
+    if (choose(g, 2))
+      element_update(g, 2);
+    else
+      scalar_update(g, 2);
+  }
+  g->indent--;
+  g->loops--;
+  g->helpers = helpers;
+  g->n_vars = kept_vars;
+  start_line(g);
+  put(g, "}\n");
+}
+
 static void while_loop(Gen *g, int depth) {
   char c[NAME_BYTES];
   fresh(g, c, 'c');
@@ -375,7 +409,7 @@ static void growing(Gen *g, int depth) {
 
 // False: the block ends here.
 static bool statement(Gen *g, int depth) {
-  int kind = choose(g, 22);
+  int kind = choose(g, 23);
   if (kind == 0 || g->left <= 0) return false;
   g->left--;
   start_line(g);
@@ -416,6 +450,7 @@ static bool statement(Gen *g, int depth) {
     break;
   case 17: leave(g, 1); break;
   case 18: swap(g); break;
+  case 22: checkpointed_loop(g); break;
   case 21: singles_update(g, 2); break;
   case 20: records_update(g, 2), g->features |= FEATURE_STRUCTS; break;
   default: growing(g, 2); break;
@@ -455,22 +490,24 @@ static void nested_loops(Gen *g) {
   }
 }
 
+// One call, or an array of them, each with its own argument.
 static void call_statement(Gen *g, bool recursive) {
   char name[NAME_BYTES];
   fresh(g, name, 's');
-  bool many = choose(g, 4) == 3;
-  put(g, many ? "var %s = sum([for j in 0..n: " : "var %s = ", name);
+  bool many = choose(g, 2);
+  put(g, many ? "var %s = [for j in 0..n: " : "var %s = ", name);
   int kept = g->n_vars;
   if (many) declare(g, VAR_INDEX, false, "j");
+  for (int k = 0; many && k < 4; k++) declare(g, VAR_SCALAR, false, "v[j]");
   if (!call_function(g, 1)) {
     put(g, recursive ? "recurse(" : "mix(");
     scalar(g, 1);
     put(g, recursive ? ", 2)" : ", 0.5)");
     g->features |= recursive ? FEATURE_RECURSION | FEATURE_CALLS : FEATURE_CALLS;
   }
-  put(g, many ? "])\n" : "\n");
+  put(g, many ? "]\n" : "\n");
   g->n_vars = kept;
-  declare(g, VAR_SCALAR, true, name);
+  declare(g, many ? VAR_ARRAY : VAR_SCALAR, true, name);
 }
 
 static void slice_statement(Gen *g) {
@@ -493,6 +530,7 @@ void insist(Gen *g, unsigned feature) {
   case FEATURE_UPDATES: element_update(g, 1); break;
   case FEATURE_STRUCTS: struct_update(g, 1); break;
   case FEATURE_SLICES: slice_statement(g); break;
+  case FEATURE_CHECKPOINTS: checkpointed_loop(g); break;
   case FEATURE_SINGLES:
     singles_update(g, 1);
     start_line(g);

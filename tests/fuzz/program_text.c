@@ -179,6 +179,7 @@ static ProgramText generate(const uint8_t *bytes, size_t n, int number, bool who
   // Each feature in at least a fourth, whatever else the bytes say.
   unsigned wanted = (unsigned)(choose(g, 256) & choose(g, 256));
   if (choose(g, 4) == 3) wanted |= FEATURE_SINGLES;
+  if (choose(g, 4) == 3) wanted |= FEATURE_CHECKPOINTS;
   own_functions(g);
   if (g->n_functions) wanted |= FEATURE_CALLS | FEATURE_RECURSION;
   function_f(g, wanted);

@@ -22,7 +22,8 @@
   X(STRUCTS, "structs")                                                                                      \
   X(SLICES, "slices")                                                                                        \
   X(CALLS, "calls")                                                                                          \
-  X(SINGLES, "f32")
+  X(SINGLES, "f32")                                                                                          \
+  X(CHECKPOINTS, "checkpoints")
 
 enum {
 #define FEATURE_BIT(name, text) FEATURE_BIT_##name,
