@@ -41,6 +41,12 @@ static IrFunc *clean(Run *r, IrFunc *f) {
   return run(r, OPT_dce, f);
 }
 
+// For passes that give back the function itself where they find nothing to do.
+static IrFunc *run_and_clean(Run *r, OptPass p, IrFunc *f) {
+  IrFunc *now = run(r, p, f);
+  return now == f ? f : clean(r, now);
+}
+
 static IrFunc *optimize(Run *r, IrFunc *f) {
   f = run(r, OPT_sizes, f);
   f = clean(r, f);
@@ -60,8 +66,9 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
   f = run(r, OPT_checks, f);
   // Loops that merge share what they compute, which lets the loops inside them merge.
   for (int level = 0; level < 3; level++) {
-    f = run(r, OPT_merge, f);
-    f = clean(r, f);
+    IrFunc *merged = run(r, OPT_merge, f);
+    if (merged == f && level > 0) break;
+    f = clean(r, merged);
     f = run(r, OPT_carried, f);
     f = clean(r, f);
   }
@@ -71,9 +78,9 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
 // After everything else: what it makes is for the machine, not for further passes or for reading.
 static void several_rows(Run *r, IrFunc *f) {
   if (r->o->level < 2 || !f->body) return;
-  f = clean(r, run(r, OPT_join, f));
-  f = clean(r, run(r, OPT_chain, f));
-  f = clean(r, run(r, OPT_elements, f));
+  f = run_and_clean(r, OPT_join, f);
+  f = run_and_clean(r, OPT_chain, f);
+  f = run_and_clean(r, OPT_elements, f);
   f = run(r, OPT_split, f); // what is left has no branches, and LLVM's vectors suit it
   f = clean(r, run(r, OPT_lanes, f));
   f = run(r, OPT_place, f);
