@@ -647,34 +647,27 @@ static bool only_checks(const IrOp *op) {
   return op->n_results == 0;
 }
 
+// `if c {} else { assert c, "..." }`: the assert says it all.
+static bool only_asserts(const IrOp *op) {
+  if (op->n_results || op->regions[0]->ops.len) return false;
+  bool any = false;
+  for (int i = 0; i < op->regions[1]->ops.len; i++) {
+    const IrOp *in = op->regions[1]->ops.data[i];
+    bool text = in->kind == IR_STR || in->kind == IR_FORMAT || in->kind == IR_CONST;
+    if (!text && (in->kind != IR_ASSERT || in->args[0] != op->args[0])) return false;
+    any |= in->kind == IR_ASSERT;
+  }
+  return any;
+}
+
 static bool is_size_expression(const Writer *w, IrVal v) {
   return ir_val(w->f, v)->region == w->f->body && !ir_val(w->f, v)->def && w->prec[v] < PREC_ATOM;
 }
 
-// `[[1.0, 2.0], [3.0, 4.0]]`, with its type where the numbers do not say it.
 static void table(Writer *w, const IrOp *op) {
-  const IrTable *t = op->attr.table;
-  IrElem e = (IrElem)ir_type(w->f, op->result).elem;
-  int rank = op->n_args;
-  int64_t stride[IR_MAX_RANK + 1], size;
-  stride[rank] = 1;
-  for (int k = rank - 1; k >= 0; k--)
-    stride[k] = ir_is_const_int(w->f, op->args[k], &size) ? stride[k + 1] * size : 0;
   StrBuf sb;
   sb_init(&sb, w->arena);
-  for (int64_t i = 0; i < t->n; i++) {
-    if (i) sb_add(&sb, ", ");
-    for (int k = 0; k < rank; k++)
-      if (i % stride[k] == 0) sb_addc(&sb, '[');
-    if (t->f)
-      (e == IR_F32 ? sb_add_f64(&sb, (float)t->f[i]) : sb_add_f64(&sb, t->f[i]));
-    else if (e == IR_BOOL)
-      sb_add(&sb, t->i[i] ? "true" : "false");
-    else
-      sb_addf(&sb, "%lld", (long long)t->i[i]);
-    for (int k = 0; k < rank; k++)
-      if ((i + 1) % stride[k] == 0) sb_addc(&sb, ']');
-  }
+  ir_source_table(w->f, op, &sb);
   const char *name = fresh(w, ir_val(w->f, op->result)->name);
   line(w, "let %s: %s = %s", name, type_text_of(w, op->result, false), sb.data);
   set_text(w, op->result, name, PREC_ATOM);
@@ -687,7 +680,10 @@ static void statement(Writer *w, const IrOp *op) {
   case IR_FOR: for_loop(w, op); return;
   case IR_WHILE: while_loop(w, op); return;
   case IR_IF:
-    if (!only_checks(op)) branch(w, op);
+    if (only_asserts(op))
+      region(w, op->regions[1]);
+    else if (!only_checks(op))
+      branch(w, op);
     return;
   case IR_BUILD: build(w, op); return;
   case IR_FILL: {
