@@ -5,10 +5,16 @@
 // What a loop within a loop saves goes straight to the tape of the outermost one, which is carried through all of them.
 #include "ad/reverse.h"
 
+// Constants may stand within a region that is not entered here.
+static IrVal constant_or_primal(Reverse *rv, IrBuilder *b, IrVal v) {
+  int64_t n;
+  return ir_is_const_int(rv->f, v, &n) ? ir_const_int(b, n) : rev_primal(rv, v);
+}
+
 static IrVal size_of(Reverse *rv, IrBuilder *b, const TapeSize *s) {
-  if (!s->loop) return rev_primal(rv, s->size);
+  if (!s->loop) return constant_or_primal(rv, b, s->size);
   IrVal bounds[3];
-  for (int k = 0; k < 3; k++) bounds[k] = rev_primal(rv, s->loop->args[k]);
+  for (int k = 0; k < 3; k++) bounds[k] = constant_or_primal(rv, b, s->loop->args[k]);
   return rv->broken ? 0 : ad_trip_count(b, bounds[0], bounds[1], bounds[2]);
 }
 
