@@ -359,11 +359,11 @@ static void connect_operands(Cut *c, const IrOp *op, int node) {
       mincut_edge(c->graph, needed_node(c, reads.data[k]), node, CUT_INFINITE);
 }
 
-// An array that the loop around changes from iteration to iteration. To have it again would mean keeping it whole; it is
-// better to keep what was read of it.
+// An array that the loop around changes from iteration to iteration. To have it again would mean keeping it whole; unless that
+// happens anyway, it is better to keep what was read of it.
 static bool is_passing_array(const Planner *p, IrVal v) {
   const IrValue *val = ir_val(p->f, v);
-  if (!val->type.rank || !val->region->owner) return false;
+  if (!val->type.rank || !val->region->owner || p->kept[v]) return false;
   const IrOp *def = val->def;
   return !def || def->kind == IR_FOR || def->kind == IR_WHILE || def->kind == IR_IF ||
          (ir_op_info[def->kind].flags & IR_U);
@@ -736,6 +736,22 @@ static void plan_function(Planner *p, bool split) {
   }
 }
 
+// Arrays that the plan keeps; false: none that it did not count on.
+static bool note_kept(Planner *p) {
+  bool more = false;
+  for (int v = 1; v < p->f->vals.len; v++) {
+    const OpPlan *plan = p->plan->ops[v];
+    for (int i = 0; plan && i < plan->op->n_regions; i++) {
+      const IrVals *saved = &plan->regions[i].saved;
+      for (int k = 0; k < saved->len; k++) {
+        if (!ir_type(p->f, saved->data[k]).rank || p->kept[saved->data[k]]) continue;
+        more = p->kept[saved->data[k]] = true;
+      }
+    }
+  }
+  return more;
+}
+
 static Plan *make_plan(Arena *scratch, const IrFunc *f, const IrVal *lengths, const bool *wrt, bool split,
                        bool one_descent) {
   Plan *plan = ARENA_NEW(scratch, Plan);
@@ -749,8 +765,9 @@ static Plan *make_plan(Arena *scratch, const IrFunc *f, const IrVal *lengths, co
   p.on_stack = ARENA_ARRAY(scratch, bool, f->vals.len);
   collect_uses(&p, f->body);
   plan->by_element = read_by_element(&p);
+  p.kept = ARENA_ARRAY(scratch, bool, f->vals.len);
   do plan_function(&p, split);
-  while (p.again && !plan->refused);
+  while (!plan->refused && (p.again || note_kept(&p)));
   return plan;
 }
 
