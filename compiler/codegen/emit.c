@@ -111,23 +111,22 @@ void cg_release(CgModule *cg, void **thread_safe_context, void **module) {
 // Our own list: the parts of LLVM's that code like ours needs. dp's passes have inlined, unrolled, merged and packed before;
 // what is left is to clean up what codegen wrote, to take addresses out of loops and to vectorise innermost loops.
 // LLVM's inliner would only join a function with its entry, and what is inlined goes through all passes a second
-// time. Where loops run in lanes, packing what is scalar beside them takes long and makes the code slower.
+// time. Packing scalars (SLP) takes long, makes loops in lanes up to a third slower, and in LLVM 19.1.7 it got a
+// gradient of small matrix products wrong.
 #define COMBINE "instcombine<no-verify-fixpoint>"
 #define SIMPLIFY                                                                                             \
   "sroa,early-cse<memssa>,simplifycfg," COMBINE ",loop-mssa(loop-rotate,licm,simple-loop-unswitch),"         \
   "simplifycfg,loop(loop-idiom,indvars,loop-deletion),gvn," COMBINE ",adce,dse,simplifycfg"
 #define VECTORIZE "loop-vectorize," COMBINE ",simplifycfg"
-#define PACK "slp-vectorizer,vector-combine"
 #define FINISH "early-cse,loop-mssa(licm),simplifycfg"
 #define PIPELINE(passes) "cgscc(function-attrs,function(" passes ")),globaldce"
 
 static const char *const pipelines[] = {
     NULL,
     PIPELINE(SIMPLIFY),
-    PIPELINE(SIMPLIFY "," VECTORIZE "," PACK "," FINISH),
+    PIPELINE(SIMPLIFY "," VECTORIZE "," FINISH),
     "default<O3>",
 };
-static const char in_lanes[] = PIPELINE(SIMPLIFY "," VECTORIZE "," FINISH); // level 2
 
 bool cg_optimize(CgModule *cg, const char **why) {
   int level = cg->opt_level < 0 ? 0 : cg->opt_level > 3 ? 3 : cg->opt_level;
@@ -135,9 +134,8 @@ bool cg_optimize(CgModule *cg, const char **why) {
   LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
   LLVMPassBuilderOptionsSetLoopVectorization(options, level > 1);
   LLVMPassBuilderOptionsSetLoopInterleaving(options, level > 1);
-  LLVMPassBuilderOptionsSetSLPVectorization(options, level > 1);
-  const char *pipeline = level == 2 && cg->has_lanes ? in_lanes : pipelines[level];
-  LLVMErrorRef error = LLVMRunPasses(cg->module, pipeline, cg->machine, options);
+  LLVMPassBuilderOptionsSetSLPVectorization(options, level > 2);
+  LLVMErrorRef error = LLVMRunPasses(cg->module, pipelines[level], cg->machine, options);
   LLVMDisposePassBuilderOptions(options);
   if (!error) return true;
   LLVMConsumeError(error);

@@ -35,7 +35,6 @@ struct CgModule {
   LLVMTargetMachineRef machine;
   LLVMDIBuilderRef debug; // NULL without debug information
   int opt_level;
-  bool has_lanes; // some loop runs in lanes
 };
 
 typedef struct CgVal {

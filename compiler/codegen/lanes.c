@@ -540,7 +540,6 @@ bool cg_emit_lanes(Fn *fn, const IrOp *op) {
   LLVMBuildCondBr(fn->b, runs, first, exit);
   cg_place(fn, first);
   fn->lanes = &lanes;
-  cg->out->has_lanes = true;
   begin_carried(fn, &l);
   emit_body(fn, &l);
   finish_carried(fn, &l, exit);
