@@ -288,32 +288,62 @@ static Product product_of(Fn *fn, const IrOp *op) {
 }
 
 static bool is_small(LLVMValueRef n) {
-  return LLVMIsAConstantInt(n) && LLVMConstIntGetZExtValue(n) <= UNROLL_MATRIX;
+  return LLVMIsAConstantInt(n) && !LLVMIsNull(n) && LLVMConstIntGetZExtValue(n) <= UNROLL_MATRIX;
 }
 
 static LLVMValueRef matrix_element(Fn *fn, IrVal m, bool trans, int64_t ld, int64_t row, int64_t col) {
   return cg_load(fn, m, cg_int(fn->cg, trans ? col * ld + row : row * ld + col));
 }
 
-// All elements of c, each a sum from the first product to the last.
+static LLVMValueRef row_at(Fn *fn, IrVal m, int64_t at) {
+  LLVMTypeRef t = cg_memory_type(fn->cg, (IrElem)ir_type(fn->ir, m).elem);
+  return cg_element(fn, t, cg_v(fn, m), cg_int(fn->cg, at));
+}
+
+static LLVMValueRef marked_row(Fn *fn, IrVal m, LLVMValueRef access) {
+  LLVMSetAlignment(access, (unsigned)ir_elem_bytes((IrElem)ir_type(fn->ir, m).elem));
+  cg_mark_access(fn, access, m);
+  return access;
+}
+
+static LLVMValueRef load_row(Fn *fn, IrVal m, LLVMTypeRef row, int64_t at) {
+  return marked_row(fn, m, LLVMBuildLoad2(fn->b, row, row_at(fn, m, at), ""));
+}
+
+// Row l of b, as the product sees it.
+static LLVMValueRef row_of(Fn *fn, const Product *p, LLVMTypeRef row, int64_t l) {
+  int64_t ldb = LLVMConstIntGetSExtValue(p->ldb), n = (int64_t)LLVMGetVectorSize(row);
+  if (!p->tb) return load_row(fn, p->b, row, l * ldb);
+  LLVMValueRef v = LLVMGetPoison(row);
+  for (int64_t j = 0; j < n; j++)
+    v = LLVMBuildInsertElement(fn->b, v, matrix_element(fn, p->b, true, ldb, l, j), cg_int(fn->cg, j), "");
+  return v;
+}
+
+static LLVMValueRef in_all(Fn *fn, LLVMTypeRef row, LLVMValueRef x) {
+  LLVMTypeRef places = LLVMVectorType(fn->cg->i32, LLVMGetVectorSize(row));
+  LLVMValueRef poison = LLVMGetPoison(row);
+  LLVMValueRef v = LLVMBuildInsertElement(fn->b, poison, x, cg_int(fn->cg, 0), "");
+  return LLVMBuildShuffleVector(fn->b, v, poison, LLVMConstNull(places), "");
+}
+
+// Row by row; each element is a sum from the first product to the last.
 static void emit_small_product(Fn *fn, const Product *p) {
   int64_t m = LLVMConstIntGetSExtValue(p->m), n = LLVMConstIntGetSExtValue(p->n),
-          k = LLVMConstIntGetSExtValue(p->k);
-  int64_t lda = LLVMConstIntGetSExtValue(p->lda), ldb = LLVMConstIntGetSExtValue(p->ldb);
-  LLVMValueRef zero = LLVMConstNull(cg_type(fn->cg, (IrElem)ir_type(fn->ir, p->c).elem));
+          k = LLVMConstIntGetSExtValue(p->k), lda = LLVMConstIntGetSExtValue(p->lda);
+  bool apart = p->accumulate && fn->cg->opt->strict_fp, onto = p->accumulate && !apart;
+  LLVMTypeRef row = LLVMVectorType(cg_type(fn->cg, (IrElem)ir_type(fn->ir, p->c).elem), (unsigned)n);
+  LLVMValueRef rows[UNROLL_MATRIX];
+  for (int64_t l = 0; l < k; l++) rows[l] = row_of(fn, p, row, l);
   for (int64_t i = 0; i < m; i++) {
-    for (int64_t j = 0; j < n; j++) {
-      bool apart = p->accumulate && fn->cg->opt->strict_fp, onto = p->accumulate && !apart;
-      LLVMValueRef at = cg_int(fn->cg, i * n + j), sum = onto ? cg_load(fn, p->c, at) : zero;
-      for (int64_t l = 0; l < k; l++) {
-        LLVMValueRef x = matrix_element(fn, p->a, p->ta, lda, i, l),
-                     y = matrix_element(fn, p->b, p->tb, ldb, l, j);
-        LLVMValueRef xy = cg_fp(fn, LLVMBuildFMul(fn->b, x, y, ""), false);
-        sum = l || onto ? cg_fp(fn, LLVMBuildFAdd(fn->b, sum, xy, ""), false) : xy;
-      }
-      if (apart) sum = LLVMBuildFAdd(fn->b, cg_load(fn, p->c, at), sum, "");
-      cg_store(fn, p->c, at, sum);
+    LLVMValueRef sum = onto ? load_row(fn, p->c, row, i * n) : LLVMConstNull(row);
+    for (int64_t l = 0; l < k; l++) {
+      LLVMValueRef x = in_all(fn, row, matrix_element(fn, p->a, p->ta, lda, i, l));
+      LLVMValueRef xy = cg_fp(fn, LLVMBuildFMul(fn->b, x, rows[l], ""), false);
+      sum = l || onto ? cg_fp(fn, LLVMBuildFAdd(fn->b, sum, xy, ""), false) : xy;
     }
+    if (apart) sum = LLVMBuildFAdd(fn->b, load_row(fn, p->c, row, i * n), sum, "");
+    marked_row(fn, p->c, LLVMBuildStore(fn->b, sum, row_at(fn, p->c, i * n)));
   }
 }
 
