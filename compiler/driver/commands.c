@@ -487,9 +487,7 @@ static bool print_derivative(void *user) {
   if (!session_load(w->s, w->argv[0], NULL, 0)) return false;
   IrModule *m = lower_derivative(w, w->argv[1]);
   if (!m) return false;
-  static const OptPass machine[] = {OPT_elements, OPT_jam, OPT_lanes, OPT_place,
-                                    OPT_split}; // not for reading
-  for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) w->s->o.disabled[machine[i]] = true;
+  opt_for_reading(w->s->o.disabled);
   if (!session_optimize(w->s, m)) return false;
   ir_print_source(m, &w->c->out);
   return true;

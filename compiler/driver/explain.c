@@ -492,9 +492,7 @@ static bool explain_program(void *user) {
     if (d->wrt[k]) vec_push(x.arena, &x.by, target->params[k].path);
   if (!session_differentiate(s, x.m)) return false;
   if (d) plan_all(&x, ir_func_find(x.m, d->callee), d->wrt, NULL, &planned);
-  static const OptPass machine[] = {OPT_elements, OPT_jam, OPT_lanes, OPT_place, OPT_split};
-  for (size_t i = 0; i < sizeof machine / sizeof *machine; i++)
-    s->o.disabled[machine[i]] = true;          // the loops as they stand in the program
+  opt_for_reading(s->o.disabled);
   if (!session_optimize(s, x.m)) return false; // which of them went together shows then
   for (int i = 0; i < planned.len; i++) explain_function(&x, &planned.data[i]);
   explain_memory(&x);

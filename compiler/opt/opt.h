@@ -30,6 +30,8 @@ typedef enum OptPass {
 const char *opt_pass_name(OptPass p);
 const char *opt_pass_text(OptPass p);
 int opt_pass_find(const char *name); // -1: no such pass
+// Switches off what makes code for the machine and not for reading: the loops stand as they do in the program.
+void opt_for_reading(bool disabled[OPT_PASS_COUNT]);
 
 // Before differentiation: calls of all that is not too large, or has a derivative rule, become bodies.
 IrFunc *opt_inline_early(IrFunc *f);

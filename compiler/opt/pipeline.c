@@ -21,6 +21,11 @@ int opt_pass_find(const char *name) {
   return -1;
 }
 
+void opt_for_reading(bool disabled[OPT_PASS_COUNT]) {
+  static const OptPass machine[] = {OPT_elements, OPT_jam, OPT_lanes, OPT_place, OPT_split};
+  for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) disabled[machine[i]] = true;
+}
+
 // Runs one pass, unless it is switched off or the user wants to stop before it.
 typedef struct Run {
   const OptOptions *o;
