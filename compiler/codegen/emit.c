@@ -111,8 +111,8 @@ void cg_release(CgModule *cg, void **thread_safe_context, void **module) {
 // Our own list: the parts of LLVM's that code like ours needs. dp's passes have inlined, unrolled, merged and packed before;
 // what is left is to clean up what codegen wrote, to take addresses out of loops and to vectorise innermost loops.
 // LLVM's inliner would only join a function with its entry, and what is inlined goes through all passes a second
-// time. Packing scalars (SLP) takes long, makes loops in lanes up to a third slower, and in LLVM 19.1.7 it got a
-// gradient of small matrix products wrong.
+// time. Packing scalars (SLP) stays off at every level: it takes long, makes loops in lanes up to a third slower, and with it
+// a gradient of small matrix products once came out wrong (tests/lang/matrix_gradients.dp).
 #define COMBINE "instcombine<no-verify-fixpoint>"
 #define SIMPLIFY                                                                                             \
   "sroa,early-cse<memssa>,simplifycfg," COMBINE ",loop-mssa(loop-rotate,licm,simple-loop-unswitch),"         \
@@ -134,7 +134,7 @@ bool cg_optimize(CgModule *cg, const char **why) {
   LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
   LLVMPassBuilderOptionsSetLoopVectorization(options, level > 1);
   LLVMPassBuilderOptionsSetLoopInterleaving(options, level > 1);
-  LLVMPassBuilderOptionsSetSLPVectorization(options, level > 2);
+  LLVMPassBuilderOptionsSetSLPVectorization(options, false);
   LLVMErrorRef error = LLVMRunPasses(cg->module, pipelines[level], cg->machine, options);
   LLVMDisposePassBuilderOptions(options);
   if (!error) return true;
