@@ -1,8 +1,7 @@
 // Optimisation: chains of loops become one. In: two loops over the same range without loops inside, the second of which goes on
 // with arrays that the first made: it reads them, or changes them further. Out: one loop, if iteration i of either touches
 // of these arrays only what has index i on some axis: then the second needs of the first what iteration i just left, mostly
-// a value that is still in a register. Rows that start as a fill and that only their own iteration touches need no reading
-// either: simplification finds the element (opt/simplify_array.c).
+// a value that is still in a register.
 #include "opt/internal.h"
 #include "opt/merge.h"
 
