@@ -170,3 +170,27 @@ IrFunc *ir_rewrite_func(IrFunc *f, IrRewrite *fn, void *user) {
   ir_module_replace(f->module, f, now);
   return now;
 }
+
+void ir_rebuild_op(IrBuilder *b, IrMap *map, const IrOp *op, IrRebuild *fn, void *user) {
+  IrBuilder in[2];
+  IrOp *now = ir_open_like(b, map, op, in);
+  for (int k = 0; k < op->n_regions; k++) {
+    const IrRegion *r = op->regions[k];
+    IrVal *yields = ARENA_ARRAY(b->func->arena, IrVal, r->n_yields);
+    fn(user, &in[k], r, yields);
+    ir_yield(&in[k], yields, r->n_yields);
+  }
+  ir_close_like(b, map, op, now);
+}
+
+IrFunc *ir_rebuild_func(IrFunc *f, Arena *scratch, IrMap *map, IrRebuild *fn, void *user,
+                        const bool *changed) {
+  IrFunc *now = ir_func_like(f, map, scratch);
+  IrBuilder b = ir_builder(now);
+  IrVal *yields = ARENA_ARRAY(f->arena, IrVal, f->body->n_yields);
+  fn(user, &b, f->body, yields);
+  if (!*changed) return f;
+  ir_set_results(now, yields, f->body->n_yields, NULL);
+  ir_module_replace(f->module, f, now);
+  return now;
+}

@@ -324,6 +324,12 @@ typedef bool IrRewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op);
 void ir_rewrite_ops(IrBuilder *b, IrMap *map, const IrRegion *r, IrVal *yields, IrRewrite *fn, void *user);
 // The whole pass: a new function like f, body rewritten, results set, f replaced in its module. Returns the new one.
 IrFunc *ir_rewrite_func(IrFunc *f, IrRewrite *fn, void *user);
+// The same where whole regions change: the visitor emits r's operations at b and fills `yields` (n_yields), with the map in
+// `user`. The operation is emitted by it; the function is new if *changed is set, else f.
+typedef void IrRebuild(void *user, IrBuilder *b, const IrRegion *r, IrVal *yields);
+void ir_rebuild_op(IrBuilder *b, IrMap *map, const IrOp *op, IrRebuild *fn, void *user);
+IrFunc *ir_rebuild_func(IrFunc *f, Arena *scratch, IrMap *map, IrRebuild *fn, void *user,
+                        const bool *changed);
 // Opens a copy of a region operation (operands mapped, regions empty, region arguments made and mapped), so that a pass
 // can fill the regions itself; finish with ir_yield on each region and ir_close_like (maps the results).
 IrOp *ir_open_like(IrBuilder *b, IrMap *map, const IrOp *op, IrBuilder *regions);

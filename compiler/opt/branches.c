@@ -91,19 +91,7 @@ static bool find_pair(const Branches *s, const IrRegion *r, Pair *p) {
 
 // ---- rebuilding --------------------------------------------------------------------------------------------------------
 
-static void rebuild_region(Branches *s, IrBuilder *b, const IrRegion *r, IrVal *yields);
-
-static void rebuild_op(Branches *s, IrBuilder *b, const IrOp *op) {
-  IrBuilder in[2];
-  IrOp *now = ir_open_like(b, &s->map, op, in);
-  for (int k = 0; k < op->n_regions; k++) {
-    const IrRegion *r = op->regions[k];
-    IrVal *yields = ARENA_ARRAY(s->f->arena, IrVal, r->n_yields);
-    rebuild_region(s, &in[k], r, yields);
-    ir_yield(&in[k], yields, r->n_yields);
-  }
-  ir_close_like(b, &s->map, op, now);
-}
+static IrRebuild rebuild_region;
 
 // The sizes of the first one's results; those of the second are scalars.
 static const IrVal **sizes_of(Branches *s, const IrOp *first, int total) {
@@ -148,18 +136,19 @@ static void merge(Branches *s, IrBuilder *b, const IrOp *first, const IrOp *seco
   s->changed = true;
 }
 
-static void rebuild_region(Branches *s, IrBuilder *b, const IrRegion *r, IrVal *yields) {
+static void rebuild_region(void *user, IrBuilder *b, const IrRegion *r, IrVal *yields) {
+  Branches *s = user;
   Pair p = {0};
   bool found = find_pair(s, r, &p);
   for (int i = 0; i < r->ops.len; i++) {
     if (found && i == p.second) continue;
     if (found && i > p.first && i < p.second && p.before[i]) continue;
     if (!found || i != p.first) {
-      rebuild_op(s, b, r->ops.data[i]);
+      ir_rebuild_op(b, &s->map, r->ops.data[i], rebuild_region, s);
       continue;
     }
     for (int k = p.first + 1; k < p.second; k++)
-      if (p.before[k]) rebuild_op(s, b, r->ops.data[k]);
+      if (p.before[k]) ir_rebuild_op(b, &s->map, r->ops.data[k], rebuild_region, s);
     merge(s, b, r->ops.data[p.first], r->ops.data[p.second]);
   }
   for (int k = 0; k < r->n_yields; k++) yields[k] = ir_mapped(&s->map, r->yields[k]);
@@ -178,16 +167,8 @@ IrFunc *opt_branches(IrFunc *f) {
     Arena *scratch = arena_new(0);
     if (!scratch) return f;
     Branches s = {.f = f, .arena = scratch};
-    IrFunc *now = ir_func_like(f, &s.map, scratch);
-    IrBuilder b = ir_builder(now);
-    IrVal *yields = ARENA_ARRAY(f->arena, IrVal, f->body->n_yields);
-    rebuild_region(&s, &b, f->body, yields);
+    f = ir_rebuild_func(f, scratch, &s.map, rebuild_region, &s, &s.changed);
     changed = s.changed;
-    if (changed) {
-      ir_set_results(now, yields, f->body->n_yields, NULL);
-      ir_module_replace(f->module, f, now);
-      f = now;
-    }
     arena_free(scratch);
   }
   return f;

@@ -127,18 +127,7 @@ static bool find_pair(const Merge *m, const IrRegion *r, Pair *p) {
 
 // ---- rebuilding --------------------------------------------------------------------------------------------------------
 
-static void rebuild_op(Merge *m, IrBuilder *b, const IrOp *op) {
-  IrBuilder in[2];
-  IrOp *now = ir_open_like(b, &m->map, op, in);
-  for (int k = 0; k < op->n_regions; k++) {
-    const IrRegion *r = op->regions[k];
-    IrVal *yields = ARENA_ARRAY(m->f->arena, IrVal, r->n_yields);
-    merge_region(m, &in[k], r, yields);
-    now->regions[k]->yields = yields;
-    now->regions[k]->n_yields = r->n_yields;
-  }
-  ir_close_like(b, &m->map, op, now);
-}
+static IrRebuild merge_region;
 
 static IrVal blank(IrBuilder *b, IrType t) {
   if (t.elem == IR_BOOL) return ir_const_bool(b, false);
@@ -205,20 +194,21 @@ static void merge_builds(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *
   m->changed = true;
 }
 
-void merge_region(Merge *m, IrBuilder *b, const IrRegion *r, IrVal *yields) {
+static void merge_region(void *user, IrBuilder *b, const IrRegion *r, IrVal *yields) {
+  Merge *m = user;
   Pair p;
   if (!find_pair(m, r, &p)) p.first = p.second = r->ops.len;
   for (int i = 0; i < r->ops.len; i++) {
     if (i == p.first || (i > p.first && i < p.second && p.after[i])) continue;
     if (i != p.second) {
-      rebuild_op(m, b, r->ops.data[i]);
+      ir_rebuild_op(b, &m->map, r->ops.data[i], merge_region, m);
       continue;
     }
     const IrOp *first = r->ops.data[p.first], *second = r->ops.data[p.second];
     bool builds = first->kind == IR_BUILD && second->kind == IR_BUILD;
     (m->kind == MERGE_CHAINS ? chain_loops : builds ? merge_builds : merge_loops)(m, b, first, second);
     for (int k = p.first + 1; k < p.second; k++)
-      if (p.after[k]) rebuild_op(m, b, r->ops.data[k]);
+      if (p.after[k]) ir_rebuild_op(b, &m->map, r->ops.data[k], merge_region, m);
   }
   for (int k = 0; k < r->n_yields; k++) yields[k] = ir_mapped(&m->map, r->yields[k]);
 }
@@ -230,16 +220,8 @@ static IrFunc *merge(IrFunc *f, MergeKind kind) {
     if (!scratch) return f;
     Merge m = {.f = f, .arena = scratch, .kind = kind};
     if (kind == MERGE_CHAINS) m.sums = ir_find_sums(scratch, f), m.uses = ir_use_counts(scratch, f);
-    IrFunc *now = ir_func_like(f, &m.map, scratch);
-    IrBuilder b = ir_builder(now);
-    IrVal *yields = ARENA_ARRAY(f->arena, IrVal, f->body->n_yields);
-    merge_region(&m, &b, f->body, yields);
+    f = ir_rebuild_func(f, scratch, &m.map, merge_region, &m, &m.changed);
     changed = m.changed;
-    if (changed) {
-      ir_set_results(now, yields, f->body->n_yields, NULL);
-      ir_module_replace(f->module, f, now);
-      f = now;
-    }
     arena_free(scratch);
   }
   return f;

@@ -22,7 +22,6 @@ typedef struct Merge {
 
 // What a loop starts with: the initial values of a FOR, arrays without contents for a build's results.
 void merge_inits(Merge *m, IrBuilder *b, const IrOp *loop, IrVal *out);
-void merge_region(Merge *m, IrBuilder *b, const IrRegion *r, IrVal *yields);
 
 bool chain_fits(const Merge *m, const IrOp *first, const IrOp *second); // same range is given
 void chain_loops(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *second);
