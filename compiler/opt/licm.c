@@ -16,7 +16,7 @@ typedef struct Licm {
   VEC(Moved) moved;      // moved.data[0] is unused
   PtrMap first, last;    // by loop: the operations that move in front of it, indices into moved
   PtrMap gone;           // operations that are moved
-  PtrMap effect;         // by region: 1 + where its first operation with an effect is
+  PtrMap effect;         // regions whose operations so far have one
   bool *taken;           // by value: an array that something changes, carries on or hands on
 } Licm;
 
@@ -55,26 +55,14 @@ static IrWalk note_taken(void *user, IrOp *op) {
   return IR_WALK_CONTINUE;
 }
 
-static int place_in(const IrOp *op) {
-  const IrRegion *r = op->parent;
-  for (int i = 0; i < r->ops.len; i++)
-    if (r->ops.data[i] == op) return i;
-  return r->ops.len;
-}
-
 // Does the loop run, and op in its first iteration, whatever happens before it?
-static bool surely_runs(Licm *l, const IrOp *op) {
+static bool surely_runs(const Licm *l, const IrOp *op) {
   const IrRegion *r = op->parent;
   int64_t lo, hi, step;
-  if (r->owner->kind != IR_FOR || !ir_is_const_int(l->func, r->owner->args[0], &lo) ||
-      !ir_is_const_int(l->func, r->owner->args[1], &hi) ||
-      !ir_is_const_int(l->func, r->owner->args[2], &step) || const_trips(lo, hi, step) == 0)
-    return false;
-  int effect = (int)ptr_get(&l->effect, r);
-  for (int i = 0; !effect && i <= r->ops.len; i++)
-    if (i == r->ops.len || ir_op_has_effect(l->func->module, r->ops.data[i])) effect = 1 + i;
-  ptr_put(l->arena, &l->effect, r, (uint32_t)effect);
-  return place_in(op) < effect - 1;
+  return r->owner->kind == IR_FOR && !ptr_get(&l->effect, r) &&
+         ir_is_const_int(l->func, r->owner->args[0], &lo) &&
+         ir_is_const_int(l->func, r->owner->args[1], &hi) &&
+         ir_is_const_int(l->func, r->owner->args[2], &step) && const_trips(lo, hi, step) > 0;
 }
 
 static bool is_outside(const Licm *l, IrVal v, const IrRegion *r) {
@@ -104,6 +92,7 @@ static void move_before(Licm *l, const IrOp *loop, const IrOp *op) {
 
 static IrWalk plan(void *user, IrOp *op) {
   Licm *l = user;
+  if (ir_op_has_effect(l->func->module, op)) ptr_put(l->arena, &l->effect, op->parent, 1);
   if (!is_loop(op->parent->owner) || !is_movable(l, op)) return IR_WALK_CONTINUE;
   bool total = is_total(l->func, op);
   IrVals free = {0};
