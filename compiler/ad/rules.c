@@ -4,6 +4,9 @@
 // result's adjoint as t, forward mode the operand's tangent. ops.def names the rule of each operation; a name without a
 // function here does not compile.
 //
+// The partial derivative stands on its own and is multiplied by t: what follows from the operands alone is computed once for
+// all directions, orders and operations that share it, such as the reciprocal of a distance.
+//
 // Kinks take one documented sub-gradient (docs/language.md). A factor of zero gives zero even where the partial
 // derivative is infinite: `guarded`. What a rule emits is differentiated again for higher derivatives, so a value may be
 // replaced by a constant only where it is undefined: t / y at t = 0 still has the derivative 1 / y by t.
@@ -16,6 +19,7 @@ static IrVal result(Rule *r) { return r->result(r); }
 static IrVal constant(Rule *r, IrVal like, double v) { return ad_const_like(r->b, like, v); }
 
 static IrVal square(Rule *r, IrVal x) { return ad_mul(r->b, x, x); }
+static IrVal inverse(Rule *r, IrVal x) { return ad_div(r->b, constant(r, x, 1.0), x); }
 
 // (1 - x)(1 + x): exact where 1 - x² cancels.
 static IrVal one_minus_square(Rule *r, IrVal x) {
@@ -54,7 +58,7 @@ static IrVal rule_fma(Rule *r, int arg, IrVal t) {
 }
 
 static IrVal rule_div(Rule *r, int arg, IrVal t) {
-  IrVal q = ad_div(r->b, t, operand(r, 1));
+  IrVal q = ad_mul(r->b, t, inverse(r, operand(r, 1)));
   if (arg == 1) q = ad_neg(r->b, ad_mul(r->b, q, result(r)));
   return guarded(r, t, q);
 }
@@ -85,13 +89,13 @@ static IrVal rule_powi(Rule *r, int arg, IrVal t) {
 
 static IrVal rule_sqrt(Rule *r, int arg, IrVal t) {
   (void)arg;
-  return guarded(r, t, ad_div(r->b, ad_mul(r->b, constant(r, t, 0.5), t), result(r)));
+  return guarded(r, t, ad_mul(r->b, ad_mul(r->b, constant(r, t, 0.5), t), inverse(r, result(r))));
 }
 
 static IrVal rule_cbrt(Rule *r, int arg, IrVal t) {
   (void)arg;
   IrVal y = result(r);
-  return guarded(r, t, ad_div(r->b, t, ad_mul(r->b, constant(r, t, 3.0), square(r, y))));
+  return guarded(r, t, ad_mul(r->b, t, inverse(r, ad_mul(r->b, constant(r, t, 3.0), square(r, y)))));
 }
 
 static IrVal rule_exp(Rule *r, int arg, IrVal t) {
@@ -111,22 +115,22 @@ static IrVal rule_expm1(Rule *r, int arg, IrVal t) {
 
 static IrVal rule_log(Rule *r, int arg, IrVal t) {
   (void)arg;
-  return guarded(r, t, ad_div(r->b, t, operand(r, 0)));
+  return guarded(r, t, ad_mul(r->b, t, inverse(r, operand(r, 0))));
 }
 
 static IrVal rule_log2(Rule *r, int arg, IrVal t) {
   (void)arg;
-  return guarded(r, t, ad_div(r->b, ad_mul(r->b, t, constant(r, t, M_LOG2E)), operand(r, 0)));
+  return guarded(r, t, ad_mul(r->b, t, ad_div(r->b, constant(r, t, M_LOG2E), operand(r, 0))));
 }
 
 static IrVal rule_log10(Rule *r, int arg, IrVal t) {
   (void)arg;
-  return guarded(r, t, ad_div(r->b, ad_mul(r->b, t, constant(r, t, M_LOG10E)), operand(r, 0)));
+  return guarded(r, t, ad_mul(r->b, t, ad_div(r->b, constant(r, t, M_LOG10E), operand(r, 0))));
 }
 
 static IrVal rule_log1p(Rule *r, int arg, IrVal t) {
   (void)arg;
-  return guarded(r, t, ad_div(r->b, t, ad_add(r->b, constant(r, t, 1.0), operand(r, 0))));
+  return guarded(r, t, ad_mul(r->b, t, inverse(r, ad_add(r->b, constant(r, t, 1.0), operand(r, 0)))));
 }
 
 static IrVal rule_sin(Rule *r, int arg, IrVal t) {
@@ -146,7 +150,7 @@ static IrVal rule_tan(Rule *r, int arg, IrVal t) {
 
 static IrVal arc_slope(Rule *r, IrVal t) {
   IrVal root = ir_op1(r->b, IR_SQRT, one_minus_square(r, operand(r, 0)));
-  return guarded(r, t, ad_div(r->b, t, root));
+  return guarded(r, t, ad_mul(r->b, t, inverse(r, root)));
 }
 
 static IrVal rule_asin(Rule *r, int arg, IrVal t) {
@@ -162,14 +166,14 @@ static IrVal rule_acos(Rule *r, int arg, IrVal t) {
 static IrVal rule_atan(Rule *r, int arg, IrVal t) {
   (void)arg;
   IrVal x = operand(r, 0);
-  return ad_div(r->b, t, ad_add(r->b, constant(r, t, 1.0), square(r, x)));
+  return ad_mul(r->b, t, inverse(r, ad_add(r->b, constant(r, t, 1.0), square(r, x))));
 }
 
 // x / (x² + y²), through the hypotenuse so that squares cannot overflow.
 static IrVal rule_atan2(Rule *r, int arg, IrVal t) {
   IrVal y = operand(r, 0), x = operand(r, 1);
   IrVal h = ir_op2(r->b, IR_HYPOT, x, y);
-  IrVal d = ad_div(r->b, ad_div(r->b, ad_mul(r->b, t, arg == 0 ? x : y), h), h);
+  IrVal d = ad_mul(r->b, t, ad_div(r->b, ad_div(r->b, arg == 0 ? x : y, h), h));
   return guarded(r, t, arg == 0 ? d : ad_neg(r->b, d));
 }
 
@@ -198,7 +202,7 @@ static IrVal rule_tanh(Rule *r, int arg, IrVal t) {
 static IrVal rule_asinh(Rule *r, int arg, IrVal t) {
   (void)arg;
   IrVal x = operand(r, 0);
-  return ad_div(r->b, t, ir_op2(r->b, IR_HYPOT, x, constant(r, x, 1.0)));
+  return ad_mul(r->b, t, inverse(r, ir_op2(r->b, IR_HYPOT, x, constant(r, x, 1.0))));
 }
 
 static IrVal rule_acosh(Rule *r, int arg, IrVal t) {
@@ -206,12 +210,12 @@ static IrVal rule_acosh(Rule *r, int arg, IrVal t) {
   IrVal x = operand(r, 0), one = constant(r, x, 1.0);
   IrVal root =
       ad_mul(r->b, ir_op1(r->b, IR_SQRT, ad_sub(r->b, x, one)), ir_op1(r->b, IR_SQRT, ad_add(r->b, x, one)));
-  return guarded(r, t, ad_div(r->b, t, root));
+  return guarded(r, t, ad_mul(r->b, t, inverse(r, root)));
 }
 
 static IrVal rule_atanh(Rule *r, int arg, IrVal t) {
   (void)arg;
-  return guarded(r, t, ad_div(r->b, t, one_minus_square(r, operand(r, 0))));
+  return guarded(r, t, ad_mul(r->b, t, inverse(r, one_minus_square(r, operand(r, 0)))));
 }
 
 // May b a^(b-1) be computed as it stands? Where b - 1 is rounded, the power may be off by hundreds of last places, and where
