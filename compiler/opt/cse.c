@@ -4,7 +4,7 @@
 // may do more. A check that passed once passes again.
 //
 // FILL, EMPTY and COPY stay as many as they are: sharing a fresh array between two that change it would cost a copy.
-// Calls stay too.
+// Calls of what has no effect are pure as well.
 #include "opt/scalar.h"
 
 enum { FIRST_BUCKETS = 256 };
@@ -26,7 +26,8 @@ typedef struct Cse {
 
 static bool is_check(IrOpKind k) { return k >= IR_CHECK_INDEX && k <= IR_ASSERT; }
 
-static bool shared(const IrOp *op) {
+static bool shared(const IrModule *m, const IrOp *op) {
+  if (op->kind == IR_CALL) return !ir_op_has_effect(m, op);
   if (op->kind == IR_FILL || op->kind == IR_EMPTY || op->kind == IR_COPY) return false;
   return (ir_op_info[op->kind].flags & (IR_P | IR_D)) || is_check(op->kind);
 }
@@ -34,6 +35,7 @@ static bool shared(const IrOp *op) {
 static bool attr_counts(IrOpKind k) { // checks with other texts are still the same checks
   switch (k) {
   case IR_CONST:
+  case IR_CALL:
   case IR_STR:
   case IR_TABLE:
   case IR_FORMAT:
@@ -117,7 +119,9 @@ static bool same_results(Cse *c, const IrFunc *f, const IrOp *a, const IrOp *b) 
   for (int i = 0; i < a->n_results; i++) {
     const IrValue *x = ir_val(f, ir_result(a, i)), *y = ir_val(f, ir_result(b, i));
     if (!ir_type_eq(x->type, y->type)) return false;
-    if (a->kind == IR_IF && x->dims && !same_values(c, x->dims, y->dims, x->type.rank)) return false;
+    if ((a->kind == IR_IF || a->kind == IR_CALL) && x->dims &&
+        !same_values(c, x->dims, y->dims, x->type.rank))
+      return false;
   }
   return true;
 }
@@ -220,7 +224,7 @@ static IrOp *copy(Cse *c, IrBuilder *b, IrMap *map, const IrOp *op) {
 // stands before it, it is taken back.
 static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   Cse *c = user;
-  if (!shared(op)) {
+  if (!shared(b->func->module, op)) {
     if (op->n_regions == 0) return false;
     copy(c, b, map, op);
     return true;
