@@ -488,6 +488,7 @@ static bool print_derivative(void *user) {
   IrModule *m = lower_derivative(w, w->argv[1]);
   if (!m) return false;
   opt_for_reading(w->s->o.disabled);
+  m->keeps_rules = true;
   if (!session_optimize(w->s, m)) return false;
   ir_print_source(m, &w->c->out);
   return true;

@@ -22,11 +22,9 @@ typedef struct IrInfer {
 const char *ir_infer(IrInfer *q);
 const char *ir_elem_text(IrElem e);
 
-// ---- source_extern.c: functions of C in printed source ------------------------------------------------------------------
-void ir_source_table(const IrFunc *f, const IrOp *op, StrBuf *out); // source_table.c
-const char *ir_source_extern(Arena *a, Name symbol);                // what it is called there
-void ir_source_externs(const IrModule *m, Arena *scratch,
-                       StrBuf *out); // their declarations; rules are worked in already
+// ---- source_table.c: tables in printed source -----------------------------------------------------------------------------
+
+void ir_source_table(const IrFunc *f, const IrOp *op, StrBuf *out);
 
 // ---- build.c ---------------------------------------------------------------------------------------------------
 

@@ -208,6 +208,7 @@ struct IrModule {
   VEC(IrChain) chains;   // chains.data[0] is unused
   int lanes;             // how many floats the machine that it is for computes at once; 0: no lanes
   bool lanes_anywhere;   // exactly so many, worth it or not
+  bool keeps_rules;      // calls of functions with a rule of the user's stay calls after AD, to be read
   int n_inlined;         // operations that inlining has copied
   struct IrIndex *index; // of ir_func_find and ir_chain
 };
@@ -401,7 +402,7 @@ const char *ir_verify_func(Arena *scratch, const IrFunc *f);
 const char *ir_verify_module(Arena *scratch, const IrModule *m);
 
 // ---- source.c: IR as dp source ------------------------------------------------------------------------------------
-// The module as dp source that compiles alone and computes the same numbers: what `dp grad` shows. In: a module after the
+// The module as dp source that compiles alone and computes the same numbers, and so do its derivatives: what `dp grad` shows. In: a module after the
 // memory pass, which says which array changes in place (a variable) and which is copied. Derivatives are expanded.
 void ir_print_source(const IrModule *m, StrBuf *out);
 

@@ -2,237 +2,9 @@
 //
 // Scalars that are used once are written where they are used. An array that operations change in place is one variable,
 // whatever number of values it has in SSA; carried values of a loop are variables around it; COPY is an assignment.
-#include "ir/internal.h"
+#include "ir/source.h"
 
 #include <string.h>
-
-typedef struct Names {
-  VEC(Name) taken;
-} Names;
-
-typedef struct Writer {
-  const IrModule *m;
-  const IrFunc *f;
-  Arena *arena;
-  StrBuf *out;
-  int indent;
-  const char **text; // by value: its name or expression; NULL: not written yet
-  int *prec;         // by value: how tightly the expression in `text` binds
-  int *uses;
-  bool *changes; // by value: some operation uses it up, so it must be a `var`
-  Names names;
-} Writer;
-
-enum {
-  PREC_OR = 1,
-  PREC_AND,
-  PREC_NOT,
-  PREC_COMPARE,
-  PREC_SUM,
-  PREC_PRODUCT,
-  PREC_NEG,
-  PREC_POWER,
-  PREC_ATOM
-};
-
-static const char *const reserved[] = {
-    "fn",     "let",    "var",    "for",    "in",        "while",  "if",      "else",    "break", "continue",
-    "return", "assert", "struct", "import", "as",        "extern", "adjoint", "tangent", "inout", "true",
-    "false",  "and",    "or",     "not",    "int",       "bool",   "f64",     "f32",     "real",  "str",
-    "zeros",  "full",   "len",    "push",   "pop",       "min",    "max",     "abs",     "div",   "mod",
-    "fma",    "sign",   "detach", "print",  "transpose", "step",   "reverse"};
-
-// ---- names -------------------------------------------------------------------------------------------------------------
-
-static bool is_taken(const Writer *w, Name name) {
-  for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-    if (!strcmp(reserved[i], name)) return true;
-  for (int k = 0; k < IR_OP_COUNT; k++)
-    if ((ir_op_info[k].flags & IR_MATH) && !strcmp(ir_op_info[k].text, name)) return true;
-  for (int i = 0; i < w->names.taken.len; i++)
-    if (w->names.taken.data[i] == name) return true;
-  return false;
-}
-
-static const char *legal(Arena *a, const char *hint) {
-  char *s = arena_strdup(a, hint, strlen(hint));
-  for (char *p = s; *p; p++)
-    if (!(*p == '_' || (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-          (unsigned char)*p >= 0x80))
-      *p = '_';
-  return *s >= '0' && *s <= '9' ? arena_printf(a, "v%s", s) : s;
-}
-
-static const char *fresh(Writer *w, const char *hint) {
-  const char *base = legal(w->arena, hint && *hint ? hint : "t");
-  Name name = intern_cstr(w->m->names, base);
-  for (int i = 1; is_taken(w, name); i++)
-    name = intern_cstr(w->m->names, arena_printf(w->arena, "%s%d", base, i));
-  vec_push(w->arena, &w->names.taken, name);
-  return name;
-}
-
-static const char *function_name(Writer *w, Name name) {
-  const char *s = legal(w->arena, name);
-  return is_taken(w, intern_cstr(w->m->names, s)) ? arena_printf(w->arena, "%s_", s) : s;
-}
-
-// ---- text --------------------------------------------------------------------------------------------------------------
-
-static void line(Writer *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void line(Writer *w, const char *fmt, ...) {
-  for (int i = 0; i < w->indent; i++) sb_add(w->out, "    ");
-  va_list ap;
-  va_start(ap, fmt);
-  sb_add(w->out, arena_vprintf(w->arena, fmt, ap));
-  va_end(ap);
-  sb_addc(w->out, '\n');
-}
-
-static const char *text_of(Writer *w, IrVal v) { return w->text[v] ? w->text[v] : "?"; }
-
-static const char *operand(Writer *w, IrVal v, int at_least) {
-  return w->prec[v] < at_least ? arena_printf(w->arena, "(%s)", text_of(w, v)) : text_of(w, v);
-}
-
-static void set_text(Writer *w, IrVal v, const char *text, int prec) {
-  w->text[v] = text;
-  w->prec[v] = prec;
-}
-
-static const char *float_text(Writer *w, IrElem e, double v) {
-  StrBuf sb;
-  sb_init(&sb, w->arena);
-  if (v != v) return "(0.0 / 0.0)";
-  if (v - v != 0.0) return v > 0 ? "(1.0 / 0.0)" : "(-1.0 / 0.0)";
-  sb_add_f64(&sb, v);
-  const char *s = e == IR_F32 ? arena_printf(w->arena, "f32(%s)", sb.data) : sb.data;
-  return s;
-}
-
-static const char *type_text_of(Writer *w, IrVal v, bool result) {
-  IrType t = ir_type(w->f, v);
-  StrBuf sb;
-  sb_init(&sb, w->arena);
-  if (t.grow) {
-    sb_add(&sb, "[*]");
-  } else if (t.rank) {
-    sb_addc(&sb, '[');
-    for (int d = 0; d < t.rank; d++) {
-      IrVal n = ir_dims(w->f, v)[d];
-      bool param = ir_val(w->f, n)->region == w->f->body && !ir_val(w->f, n)->def;
-      sb_addf(&sb, "%s%s", d ? ", " : "", result && !param && !ir_is_const(w->f, n) ? "_" : text_of(w, n));
-    }
-    sb_addc(&sb, ']');
-  }
-  sb_add(&sb, ir_elem_text((IrElem)t.elem));
-  return sb.data;
-}
-
-static const char *list_text(Writer *w, const IrVal *vals, int n) {
-  StrBuf sb;
-  sb_init(&sb, w->arena);
-  for (int k = 0; k < n; k++) sb_addf(&sb, "%s%s", k ? ", " : "", text_of(w, vals[k]));
-  return sb.data ? sb.data : "";
-}
-
-// ---- scalar expressions -------------------------------------------------------------------------------------------------
-
-static const char *infix(Writer *w, const IrOp *op, const char *sign, int prec, bool right_tighter) {
-  return arena_printf(w->arena, "%s %s %s", operand(w, op->args[0], prec), sign,
-                      operand(w, op->args[1], prec + right_tighter));
-}
-
-static void set_infix(Writer *w, const IrOp *op, const char *sign, int prec, bool right_tighter) {
-  set_text(w, op->result, infix(w, op, sign, prec, right_tighter), prec);
-}
-
-// An int and a negative constant read as a difference.
-static void set_sum(Writer *w, const IrOp *op) {
-  int64_t n;
-  if (!ir_is_const_int(w->f, op->args[1], &n) || n >= 0 || n == INT64_MIN) {
-    set_infix(w, op, "+", PREC_SUM, true);
-    return;
-  }
-  const char *text = arena_printf(w->arena, "%s - %lld", operand(w, op->args[0], PREC_SUM), -(long long)n);
-  set_text(w, op->result, text, PREC_SUM);
-}
-
-static void set_call(Writer *w, const IrOp *op, const char *name) {
-  set_text(w, op->result, arena_printf(w->arena, "%s(%s)", name, list_text(w, op->args, op->n_args)),
-           PREC_ATOM);
-}
-
-static void constant(Writer *w, const IrOp *op) {
-  IrElem e = (IrElem)ir_type(w->f, op->result).elem;
-  if (e == IR_BOOL)
-    set_text(w, op->result, op->attr.i ? "true" : "false", PREC_ATOM);
-  else if (e == IR_INT)
-    set_text(w, op->result, arena_printf(w->arena, "%lld", (long long)op->attr.i),
-             op->attr.i < 0 ? PREC_NEG : PREC_ATOM);
-  else
-    set_text(w, op->result, float_text(w, e, op->attr.f),
-             op->attr.f < 0 && op->attr.f - op->attr.f == 0.0 && e == IR_F64 ? PREC_NEG : PREC_ATOM);
-}
-
-// True if the operation is a scalar expression; its text is set.
-static bool expression(Writer *w, const IrOp *op) {
-  Arena *a = w->arena;
-  switch ((IrOpKind)op->kind) {
-  case IR_CONST: constant(w, op); return true;
-  case IR_ADD: set_sum(w, op); return true;
-  case IR_SUB: set_infix(w, op, "-", PREC_SUM, true); return true;
-  case IR_MUL: set_infix(w, op, "*", PREC_PRODUCT, true); return true;
-  case IR_DIV: set_infix(w, op, "/", PREC_PRODUCT, true); return true;
-  case IR_NEG:
-    set_text(w, op->result, arena_printf(a, "-%s", operand(w, op->args[0], PREC_POWER)), PREC_NEG);
-    return true;
-  case IR_LT: set_infix(w, op, "<", PREC_COMPARE, true); return true;
-  case IR_LE: set_infix(w, op, "<=", PREC_COMPARE, true); return true;
-  case IR_EQ: set_infix(w, op, "==", PREC_COMPARE, true); return true;
-  case IR_NE: set_infix(w, op, "!=", PREC_COMPARE, true); return true;
-  case IR_AND: set_infix(w, op, "and", PREC_AND, true); return true;
-  case IR_OR: set_infix(w, op, "or", PREC_OR, true); return true;
-  case IR_NOT:
-    set_text(w, op->result, arena_printf(a, "not %s", operand(w, op->args[0], PREC_COMPARE)), PREC_NOT);
-    return true;
-  case IR_IPOW:
-  case IR_POWI:
-  case IR_POW:
-    set_text(
-        w, op->result,
-        arena_printf(a, "%s ^ %s", operand(w, op->args[0], PREC_ATOM), operand(w, op->args[1], PREC_ATOM)),
-        PREC_POWER);
-    return true;
-  case IR_IDIV: set_call(w, op, "div"); return true;
-  case IR_IMOD: set_call(w, op, "mod"); return true;
-  case IR_SELECT:
-    set_text(w, op->result,
-             arena_printf(a, "if %s { %s } else { %s }", text_of(w, op->args[0]), text_of(w, op->args[1]),
-                          text_of(w, op->args[2])),
-             0);
-    return true;
-  case IR_ITOF:
-  case IR_FCVT: set_call(w, op, ir_elem_text((IrElem)ir_type(w->f, op->result).elem)); return true;
-  case IR_FTOI:
-  case IR_BTOI: set_call(w, op, "int"); return true;
-  case IR_LEN: set_call(w, op, "len"); return true;
-  case IR_GET:
-    set_text(w, op->result,
-             arena_printf(a, "%s[%s]", text_of(w, op->args[0]), list_text(w, op->args + 1, op->n_args - 1)),
-             PREC_ATOM);
-    return true;
-  case IR_STR: set_text(w, op->result, arena_printf(a, "\"%s\"", op->attr.sym), PREC_ATOM); return true;
-  default: break;
-  }
-  bool named = (ir_op_info[op->kind].flags & IR_MATH) || op->kind == IR_MIN || op->kind == IR_MAX ||
-               op->kind == IR_ABS || op->kind == IR_FMA || op->kind == IR_DETACH || op->kind == IR_FLOOR ||
-               op->kind == IR_CEIL || op->kind == IR_ROUND || op->kind == IR_TRUNC || op->kind == IR_SIGN ||
-               op->kind == IR_RNG_UNIFORM || op->kind == IR_RNG_NORMAL || op->kind == IR_RNG_BELOW;
-  if (!named) return false;
-  set_call(w, op, ir_op_info[op->kind].text);
-  return true;
-}
 
 // Could the text of value v, an expression at r->ops[at], stand where it is used instead of in a `let`? It must be used
 // once, in the same region, and nothing in between may change an array or open a region.
@@ -254,12 +26,12 @@ static bool inlinable(const Writer *w, const IrRegion *r, int at) {
 }
 
 static void bind(Writer *w, IrVal v, const char *value, bool is_var) {
-  const char *name = fresh(w, ir_val(w->f, v)->name);
-  line(w, "%s %s = %s", is_var ? "var" : "let", name, value);
-  set_text(w, v, name, PREC_ATOM);
+  const char *name = src_fresh(w, ir_val(w->f, v)->name);
+  src_line(w, "%s %s = %s", is_var ? "var" : "let", name, value);
+  src_set(w, v, name, PREC_ATOM);
 }
 
-static void rename_value(Writer *w, IrVal now, IrVal old) { set_text(w, now, text_of(w, old), PREC_ATOM); }
+static void rename_value(Writer *w, IrVal now, IrVal old) { src_set(w, now, src_text(w, old), PREC_ATOM); }
 
 // ---- regions -------------------------------------------------------------------------------------------------------------
 
@@ -267,7 +39,7 @@ static void region(Writer *w, const IrRegion *r);
 static bool scalar_region(Writer *w, const IrRegion *r, const char **value);
 
 static void open_index(Writer *w, IrVal v, const char *fallback) {
-  set_text(w, v, fresh(w, ir_val(w->f, v)->name ? ir_val(w->f, v)->name : fallback), PREC_ATOM);
+  src_set(w, v, src_fresh(w, ir_val(w->f, v)->name ? ir_val(w->f, v)->name : fallback), PREC_ATOM);
 }
 
 // The variables that carry a loop's values: an array that the loop uses up goes on under its name, anything else starts one.
@@ -278,10 +50,10 @@ static void open_carried(Writer *w, const IrOp *op, int first_init, const IrRegi
     if (t.rank || t.grow) {
       rename_value(w, arg, init);
     } else {
-      const char *name =
-          fresh(w, ir_val(w->f, arg)->name ? ir_val(w->f, arg)->name : ir_val(w->f, ir_result(op, k))->name);
-      line(w, "var %s = %s", name, text_of(w, init));
-      set_text(w, arg, name, PREC_ATOM);
+      const char *name = src_fresh(w, ir_val(w->f, arg)->name ? ir_val(w->f, arg)->name
+                                                              : ir_val(w->f, ir_result(op, k))->name);
+      src_line(w, "var %s = %s", name, src_text(w, init));
+      src_set(w, arg, name, PREC_ATOM);
     }
     rename_value(w, ir_result(op, k), arg);
   }
@@ -303,10 +75,10 @@ static bool mentions(const char *text, const char *name) {
 static void assign(Writer *w, const char *var, IrVal now) {
   const IrOp *def = ir_val(w->f, now)->def;
   bool sum = def && def->kind == IR_ADD && w->uses[now] == 1 && w->prec[now] == PREC_SUM;
-  if (sum && !strcmp(text_of(w, def->args[0]), var))
-    line(w, "%s += %s", var, text_of(w, def->args[1]));
+  if (sum && !strcmp(src_text(w, def->args[0]), var))
+    src_line(w, "%s += %s", var, src_text(w, def->args[1]));
   else
-    line(w, "%s = %s", var, text_of(w, now));
+    src_line(w, "%s = %s", var, src_text(w, now));
 }
 
 // The carried variables take their new values: one after the other where no later one reads an earlier variable, else
@@ -318,20 +90,20 @@ static void close_carried(Writer *w, const IrOp *op, const IrRegion *body, int f
   int n = 0;
   bool clash = false;
   for (int k = 0; k < op->n_results; k++) {
-    const char *var = text_of(w, body->args[first_arg + k]), *now = text_of(w, body->yields[k]);
+    const char *var = src_text(w, body->args[first_arg + k]), *now = src_text(w, body->yields[k]);
     if (!strcmp(var, now)) continue;
-    for (int j = k + 1; j < op->n_results; j++) clash |= mentions(text_of(w, body->yields[j]), var);
+    for (int j = k + 1; j < op->n_results; j++) clash |= mentions(src_text(w, body->yields[j]), var);
     sb_addf(&left, "%s%s", n ? ", " : "", var);
     sb_addf(&right, "%s%s", n ? ", " : "", now);
     n++;
   }
   if (clash && n > 1) {
-    line(w, "(%s) = (%s)", left.data, right.data);
+    src_line(w, "(%s) = (%s)", left.data, right.data);
     return;
   }
   for (int k = 0; k < op->n_results; k++) {
-    const char *var = text_of(w, body->args[first_arg + k]);
-    if (strcmp(var, text_of(w, body->yields[k])) != 0) assign(w, var, body->yields[k]);
+    const char *var = src_text(w, body->args[first_arg + k]);
+    if (strcmp(var, src_text(w, body->yields[k])) != 0) assign(w, var, body->yields[k]);
   }
 }
 
@@ -339,52 +111,52 @@ static void close_carried(Writer *w, const IrOp *op, const IrRegion *body, int f
 static const char *one_more(Writer *w, IrVal v) {
   int64_t known;
   if (ir_is_const_int(w->f, v, &known)) return arena_printf(w->arena, "%lld", (long long)known + 1);
-  return arena_printf(w->arena, "%s + 1", operand(w, v, PREC_SUM));
+  return arena_printf(w->arena, "%s + 1", src_operand(w, v, PREC_SUM));
 }
 
 // A loop whose step is not 1 or -1 counts by hand where it may run downwards: `reverse` starts from the far end.
 static void counted_loop(Writer *w, const IrOp *op, bool known, int64_t step) {
   const IrRegion *body = op->regions[0];
-  const char *i = text_of(w, body->args[0]), *hi = operand(w, op->args[1], PREC_COMPARE);
-  const char *by = operand(w, op->args[2], PREC_COMPARE);
-  line(w, "var %s = %s", i, operand(w, op->args[0], 0));
+  const char *i = src_text(w, body->args[0]), *hi = src_operand(w, op->args[1], PREC_COMPARE);
+  const char *by = src_operand(w, op->args[2], PREC_COMPARE);
+  src_line(w, "var %s = %s", i, src_operand(w, op->args[0], 0));
   if (known)
-    line(w, "while %s %c %s {", i, step < 0 ? '>' : '<', hi);
+    src_line(w, "while %s %c %s {", i, step < 0 ? '>' : '<', hi);
   else
-    line(w, "while (%s > 0 and %s < %s) or (%s < 0 and %s > %s) {", by, i, hi, by, i, hi);
+    src_line(w, "while (%s > 0 and %s < %s) or (%s < 0 and %s > %s) {", by, i, hi, by, i, hi);
   w->indent++;
   region(w, body);
   close_carried(w, op, body, 1);
-  line(w, "%s += %s", i, operand(w, op->args[2], 0));
+  src_line(w, "%s += %s", i, src_operand(w, op->args[2], 0));
   w->indent--;
-  line(w, "}");
+  src_line(w, "}");
 }
 
 static void for_loop(Writer *w, const IrOp *op) {
   const IrRegion *body = op->regions[0];
   open_carried(w, op, 3, body, 1);
   open_index(w, body->args[0], "i");
-  const char *i = text_of(w, body->args[0]);
+  const char *i = src_text(w, body->args[0]);
   int64_t step = 0;
   bool known = ir_is_const_int(w->f, op->args[2], &step);
   if (!known || step < -1) {
     counted_loop(w, op, known, step);
     return;
   }
-  const char *lo = operand(w, op->args[0], PREC_SUM), *hi = operand(w, op->args[1], PREC_SUM);
-  if (op->attr.i < 0) line(w, "@checkpoint(slots: %lld)", (long long)-op->attr.i);
-  if (op->attr.i > 0 && op->attr.i < IR_BLOCK) line(w, "@checkpoint(every: %lld)", (long long)op->attr.i);
+  const char *lo = src_operand(w, op->args[0], PREC_SUM), *hi = src_operand(w, op->args[1], PREC_SUM);
+  if (op->attr.i < 0) src_line(w, "@checkpoint(slots: %lld)", (long long)-op->attr.i);
+  if (op->attr.i > 0 && op->attr.i < IR_BLOCK) src_line(w, "@checkpoint(every: %lld)", (long long)op->attr.i);
   if (step == -1)
-    line(w, "for %s in reverse %s..%s {", i, one_more(w, op->args[1]), one_more(w, op->args[0]));
+    src_line(w, "for %s in reverse %s..%s {", i, one_more(w, op->args[1]), one_more(w, op->args[0]));
   else if (step == 1)
-    line(w, "for %s in %s..%s {", i, lo, hi);
+    src_line(w, "for %s in %s..%s {", i, lo, hi);
   else
-    line(w, "for %s in %s..%s step %lld {", i, lo, hi, (long long)step);
+    src_line(w, "for %s in %s..%s step %lld {", i, lo, hi, (long long)step);
   w->indent++;
   region(w, body);
   close_carried(w, op, body, 1);
   w->indent--;
-  line(w, "}");
+  src_line(w, "}");
 }
 
 // The condition may need statements of its own: then it is decided at the end of each round.
@@ -393,15 +165,15 @@ static void while_loop(Writer *w, const IrOp *op) {
   open_carried(w, op, 0, body, 0);
   for (int k = 0; k < op->n_results; k++) rename_value(w, cond->args[k], body->args[k]);
   const char *value;
-  line(w, "while true {");
+  src_line(w, "while true {");
   w->indent++;
   region(w, cond);
-  value = operand(w, cond->yields[0], PREC_COMPARE);
-  line(w, "if not (%s) { break }", value);
+  value = src_operand(w, cond->yields[0], PREC_COMPARE);
+  src_line(w, "if not (%s) { break }", value);
   region(w, body);
   close_carried(w, op, body, 0);
   w->indent--;
-  line(w, "}");
+  src_line(w, "}");
 }
 
 // The value whose variable an array lives in: what changes in place keeps its name.
@@ -439,46 +211,46 @@ static void branch(Writer *w, const IrOp *op) {
       rename_value(w, ir_result(op, k), home);
       continue;
     }
-    const char *name = fresh(w, ir_val(w->f, ir_result(op, k))->name);
+    const char *name = src_fresh(w, ir_val(w->f, ir_result(op, k))->name);
     if (t.grow)
-      line(w, "var %s: [*]%s = []", name, ir_elem_text((IrElem)t.elem));
+      src_line(w, "var %s: [*]%s = []", name, ir_elem_text((IrElem)t.elem));
     else if (t.rank)
-      line(w, "var %s = full(%s, %s)", name,
-           t.elem == IR_INT    ? "0"
-           : t.elem == IR_BOOL ? "false"
-                               : float_text(w, (IrElem)t.elem, 0.0),
-           list_text(w, ir_dims(w->f, ir_result(op, k)), t.rank));
+      src_line(w, "var %s = full(%s, %s)", name,
+               t.elem == IR_INT    ? "0"
+               : t.elem == IR_BOOL ? "false"
+                                   : src_float(w, (IrElem)t.elem, 0.0),
+               src_list(w, ir_dims(w->f, ir_result(op, k)), t.rank));
     else
-      line(w, "var %s = %s", name,
-           t.elem == IR_INT      ? "0"
-           : t.elem == IR_BOOL   ? "false"
-           : t.elem == IR_STRING ? "\"\""
-                                 : float_text(w, (IrElem)t.elem, 0.0));
+      src_line(w, "var %s = %s", name,
+               t.elem == IR_INT      ? "0"
+               : t.elem == IR_BOOL   ? "false"
+               : t.elem == IR_STRING ? "\"\""
+                                     : src_float(w, (IrElem)t.elem, 0.0));
     vars[k] = name;
   }
   for (int i = 0; i < 2; i++) {
     const IrRegion *r = op->regions[i];
     if (i == 0)
-      line(w, "if %s {", text_of(w, op->args[0]));
+      src_line(w, "if %s {", src_text(w, op->args[0]));
     else if (r->ops.len || op->n_results)
-      line(w, "} else {");
+      src_line(w, "} else {");
     w->indent++;
     region(w, r);
     for (int k = 0; k < op->n_results; k++)
-      if (vars[k]) line(w, "%s = %s", vars[k], text_of(w, r->yields[k]));
+      if (vars[k]) src_line(w, "%s = %s", vars[k], src_text(w, r->yields[k]));
     w->indent--;
   }
-  line(w, "}");
+  src_line(w, "}");
   for (int k = 0; k < op->n_results; k++)
-    if (vars[k]) set_text(w, ir_result(op, k), vars[k], PREC_ATOM);
+    if (vars[k]) src_set(w, ir_result(op, k), vars[k], PREC_ATOM);
 }
 
 static const char *ranges(Writer *w, const IrOp *op) {
   StrBuf sb;
   sb_init(&sb, w->arena);
   for (int k = 0; k < op->n_args; k++)
-    sb_addf(&sb, "%s%s in 0..%s", k ? ", " : "", text_of(w, op->regions[0]->args[k]),
-            operand(w, op->args[k], PREC_SUM));
+    sb_addf(&sb, "%s%s in 0..%s", k ? ", " : "", src_text(w, op->regions[0]->args[k]),
+            src_operand(w, op->args[k], PREC_SUM));
   return sb.data;
 }
 
@@ -486,21 +258,21 @@ static void build_by_loops(Writer *w, const IrOp *op) {
   const IrRegion *body = op->regions[0];
   for (int k = 0; k < op->n_results; k++) {
     IrElem e = (IrElem)ir_type(w->f, ir_result(op, k)).elem;
-    const char *zero = e == IR_INT ? "0" : e == IR_BOOL ? "false" : float_text(w, e, 0.0);
-    bind(w, ir_result(op, k),
-         arena_printf(w->arena, "full(%s, %s)", zero, list_text(w, op->args, op->n_args)), true);
+    const char *zero = e == IR_INT ? "0" : e == IR_BOOL ? "false" : src_float(w, e, 0.0);
+    bind(w, ir_result(op, k), arena_printf(w->arena, "full(%s, %s)", zero, src_list(w, op->args, op->n_args)),
+         true);
   }
   for (int k = 0; k < op->n_args; k++) {
-    line(w, "for %s in 0..%s {", text_of(w, body->args[k]), operand(w, op->args[k], PREC_SUM));
+    src_line(w, "for %s in 0..%s {", src_text(w, body->args[k]), src_operand(w, op->args[k], PREC_SUM));
     w->indent++;
   }
   region(w, body);
   for (int k = 0; k < op->n_results; k++)
-    line(w, "%s[%s] = %s", text_of(w, ir_result(op, k)), list_text(w, body->args, body->n_args),
-         text_of(w, body->yields[k]));
+    src_line(w, "%s[%s] = %s", src_text(w, ir_result(op, k)), src_list(w, body->args, body->n_args),
+             src_text(w, body->yields[k]));
   for (int k = 0; k < op->n_args; k++) {
     w->indent--;
-    line(w, "}");
+    src_line(w, "}");
   }
 }
 
@@ -520,17 +292,17 @@ static void build(Writer *w, const IrOp *op) {
 static bool scalar_region(Writer *w, const IrRegion *r, const char **value) {
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
-    if (op->n_regions || op->n_results != 1 || !expression(w, op)) return false;
+    if (op->n_regions || op->n_results != 1 || !src_expression(w, op)) return false;
     if (op->kind != IR_CONST && w->uses[op->result] > 1) return false;
   }
-  *value = text_of(w, r->yields[0]);
+  *value = src_text(w, r->yields[0]);
   return strlen(*value) < 90;
 }
 
 // ---- statements ------------------------------------------------------------------------------------------------------------
 
 static const char *transposed(Writer *w, IrVal v, bool yes) {
-  return yes ? arena_printf(w->arena, "transpose(%s)", text_of(w, v)) : operand(w, v, PREC_ATOM);
+  return yes ? arena_printf(w->arena, "transpose(%s)", src_text(w, v)) : src_operand(w, v, PREC_ATOM);
 }
 
 static const char *product(Writer *w, const IrOp *op, int first) {
@@ -541,9 +313,9 @@ static const char *product(Writer *w, const IrOp *op, int first) {
 static void call_with(Writer *w, const IrOp *op, const char *name, const char *args) {
   const char *value = arena_printf(w->arena, "%s(%s)", name, args);
   if (op->n_results == 0) {
-    line(w, "%s", value);
+    src_line(w, "%s", value);
   } else if (op->n_results == 1 && !w->uses[op->result]) {
-    line(w, "let _ = %s", value);
+    src_line(w, "let _ = %s", value);
   } else if (op->n_results == 1) {
     bind(w, op->result, value, w->changes[op->result]);
   } else {
@@ -551,30 +323,30 @@ static void call_with(Writer *w, const IrOp *op, const char *name, const char *a
     sb_init(&names, w->arena);
     for (int k = 0; k < op->n_results; k++) {
       IrVal v = ir_result(op, k);
-      const char *name_k = w->uses[v] ? fresh(w, ir_val(w->f, v)->name) : "_";
-      set_text(w, ir_result(op, k), name_k, PREC_ATOM);
+      const char *name_k = w->uses[v] ? src_fresh(w, ir_val(w->f, v)->name) : "_";
+      src_set(w, ir_result(op, k), name_k, PREC_ATOM);
       sb_addf(&names, "%s%s", k ? ", " : "", name_k);
     }
-    line(w, "var (%s) = %s", names.data, value);
+    src_line(w, "var (%s) = %s", names.data, value);
   }
 }
 
 static void call(Writer *w, const IrOp *op, const char *name) {
-  call_with(w, op, name, list_text(w, op->args, op->n_args));
+  call_with(w, op, name, src_list(w, op->args, op->n_args));
 }
 
 // An array that comes from C brings its sizes, which are results of their own in the IR.
 static void extern_call(Writer *w, const IrOp *op) {
-  const char *name = ir_source_extern(w->arena, op->attr.ext->symbol);
+  const char *name = src_extern(w, op->attr.ext->symbol);
   IrVal array = op->n_results ? ir_result(op, op->n_results - 1) : 0;
   int rank = array ? ir_type(w->f, array).rank : 0;
   if (!rank || rank + 1 != op->n_results) {
     call(w, op, name);
     return;
   }
-  bind(w, array, arena_printf(w->arena, "%s(%s)", name, list_text(w, op->args, op->n_args)),
+  bind(w, array, arena_printf(w->arena, "%s(%s)", name, src_list(w, op->args, op->n_args)),
        w->changes[array]);
-  const char *row = text_of(w, array);
+  const char *row = src_text(w, array);
   for (int d = 0; d < rank; d++) {
     if (w->uses[ir_result(op, d)]) bind(w, ir_result(op, d), arena_printf(w->arena, "len(%s)", row), false);
     row = arena_printf(w->arena, "%s[0]", row);
@@ -588,7 +360,7 @@ static int count_inout(const IrFunc *f) {
 }
 
 // A call's arguments in the source leave out the sizes that its arrays bring.
-static bool is_implied(const IrFunc *f, int k) {
+bool src_is_implied(const IrFunc *f, int k) {
   if (k >= f->n_sizes) return false;
   for (int p = f->n_sizes; p < f->n_params; p++) {
     const IrVal *dims = ir_dims(f, f->body->args[p]);
@@ -607,12 +379,12 @@ static void dp_call(Writer *w, const IrOp *op) {
   IrOp visible = *op;
   visible.n_results = last;
   for (int k = 0; k < op->n_args; k++) {
-    if (is_implied(callee, k)) continue;
+    if (src_is_implied(callee, k)) continue;
     sb_addf(&args, "%s%s%s", n++ ? ", " : "", callee->params[k].moved ? "inout " : "",
-            text_of(w, op->args[k]));
+            src_text(w, op->args[k]));
     if (callee->params[k].moved) rename_value(w, ir_result(op, last++), op->args[k]);
   }
-  call_with(w, &visible, function_name(w, op->attr.sym), args.data ? args.data : "");
+  call_with(w, &visible, src_function(w, op->attr.sym), args.data ? args.data : "");
 }
 
 static const char *format_text(Writer *w, const IrOp *op) {
@@ -624,7 +396,7 @@ static const char *format_text(Writer *w, const IrOp *op) {
     if (p[0] == '{' && p[1] == '{')
       sb_add(&sb, "{{"), p++;
     else if (p[0] == '{' && k < op->n_args)
-      sb_addf(&sb, "{%s", text_of(w, op->args[k++]));
+      sb_addf(&sb, "{%s", src_text(w, op->args[k++]));
     else if (*p == '\n')
       sb_add(&sb, "\\n");
     else if (*p == '"' || *p == '\\')
@@ -668,9 +440,9 @@ static void table(Writer *w, const IrOp *op) {
   StrBuf sb;
   sb_init(&sb, w->arena);
   ir_source_table(w->f, op, &sb);
-  const char *name = fresh(w, ir_val(w->f, op->result)->name);
-  line(w, "let %s: %s = %s", name, type_text_of(w, op->result, false), sb.data);
-  set_text(w, op->result, name, PREC_ATOM);
+  const char *name = src_fresh(w, ir_val(w->f, op->result)->name);
+  src_line(w, "let %s: %s = %s", name, src_type(w, op->result, false), sb.data);
+  src_set(w, op->result, name, PREC_ATOM);
 }
 
 static void statement(Writer *w, const IrOp *op) {
@@ -688,45 +460,45 @@ static void statement(Writer *w, const IrOp *op) {
   case IR_BUILD: build(w, op); return;
   case IR_FILL: {
     const char *value =
-        arena_printf(a, "full(%s, %s)", text_of(w, op->args[0]), list_text(w, op->args + 1, op->n_args - 1));
+        arena_printf(a, "full(%s, %s)", src_text(w, op->args[0]), src_list(w, op->args + 1, op->n_args - 1));
     bind(w, op->result, value, w->changes[op->result]);
     return;
   }
   case IR_TABLE: table(w, op); return;
   case IR_EMPTY: {
-    const char *name = fresh(w, ir_val(w->f, op->result)->name);
-    line(w, "var %s: [*]%s = []", name, ir_elem_text((IrElem)ir_type(w->f, op->result).elem));
-    set_text(w, op->result, name, PREC_ATOM);
+    const char *name = src_fresh(w, ir_val(w->f, op->result)->name);
+    src_line(w, "var %s: [*]%s = []", name, ir_elem_text((IrElem)ir_type(w->f, op->result).elem));
+    src_set(w, op->result, name, PREC_ATOM);
     return;
   }
   case IR_SET:
   case IR_ACC:
-    line(w, "%s[%s] %s %s", text_of(w, op->args[0]), list_text(w, op->args + 1, op->n_args - 2),
-         op->kind == IR_SET ? "=" : "+=", text_of(w, last));
+    src_line(w, "%s[%s] %s %s", src_text(w, op->args[0]), src_list(w, op->args + 1, op->n_args - 2),
+             op->kind == IR_SET ? "=" : "+=", src_text(w, last));
     rename_value(w, op->result, op->args[0]);
     return;
   case IR_PUSH:
-    line(w, "push(inout %s, %s)", text_of(w, op->args[0]), text_of(w, last));
+    src_line(w, "push(inout %s, %s)", src_text(w, op->args[0]), src_text(w, last));
     rename_value(w, op->result, op->args[0]);
     return;
   case IR_POP:
-    line(w, "let _ = pop(inout %s)", text_of(w, op->args[0]));
+    src_line(w, "let _ = pop(inout %s)", src_text(w, op->args[0]));
     rename_value(w, op->result, op->args[0]);
     return;
   case IR_MATMUL: bind(w, op->result, product(w, op, 0), w->changes[op->result]); return;
   case IR_MATACC:
-    line(w, "%s += %s", text_of(w, op->args[0]), product(w, op, 1));
+    src_line(w, "%s += %s", src_text(w, op->args[0]), product(w, op, 1));
     rename_value(w, op->result, op->args[0]);
     return;
-  case IR_COPY: bind(w, op->result, text_of(w, op->args[0]), true); return;
+  case IR_COPY: bind(w, op->result, src_text(w, op->args[0]), true); return;
   case IR_CALL: dp_call(w, op); return;
   case IR_EXTERN: extern_call(w, op); return;
-  case IR_FORMAT: set_text(w, op->result, format_text(w, op), PREC_ATOM); return;
-  case IR_PRINT: line(w, "print(%s)", text_of(w, op->args[0])); return;
-  case IR_ASSERT: line(w, "assert %s, %s", text_of(w, op->args[0]), text_of(w, op->args[1])); return;
+  case IR_FORMAT: src_set(w, op->result, format_text(w, op), PREC_ATOM); return;
+  case IR_PRINT: src_line(w, "print(%s)", src_text(w, op->args[0])); return;
+  case IR_ASSERT: src_line(w, "assert %s, %s", src_text(w, op->args[0]), src_text(w, op->args[1])); return;
   case IR_CHECK_SIZE:
     if (is_size_expression(w, op->args[0]) || is_size_expression(w, op->args[1])) return; // its type says so
-    line(w, "assert %s == %s, \"sizes do not fit\"", text_of(w, op->args[0]), text_of(w, op->args[1]));
+    src_line(w, "assert %s == %s, \"sizes do not fit\"", src_text(w, op->args[0]), src_text(w, op->args[1]));
     return;
   default: return; // FREE; the checks of indices and divisors, which the source implies
   }
@@ -735,10 +507,10 @@ static void statement(Writer *w, const IrOp *op) {
 static void region(Writer *w, const IrRegion *r) {
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
-    if (!expression(w, op)) {
+    if (!src_expression(w, op)) {
       statement(w, op);
     } else if (w->uses[op->result] && !inlinable(w, r, i)) {
-      const char *value = text_of(w, op->result);
+      const char *value = src_text(w, op->result);
       bind(w, op->result, value, false);
     }
   }
@@ -773,36 +545,39 @@ static void name_params(Writer *w) {
   const IrFunc *f = w->f;
   for (int k = 0; k < f->n_params; k++) {
     const char *path = f->params[k].path ? f->params[k].path : ir_val(f, f->body->args[k])->name;
-    bool expression = k < f->n_sizes && is_implied(f, k) && path && !is_name(path);
-    set_text(w, f->body->args[k], expression ? path : fresh(w, path), expression ? PREC_SUM : PREC_ATOM);
+    bool expression = k < f->n_sizes && src_is_implied(f, k) && path && !is_name(path);
+    src_set(w, f->body->args[k], expression ? path : src_fresh(w, path), expression ? PREC_SUM : PREC_ATOM);
   }
 }
 
-static void result_types(Writer *w, int n) {
+static const char *result_types(Writer *w, int n) {
   const IrFunc *f = w->f;
-  if (n) sb_add(w->out, n > 1 ? " -> (" : " -> ");
+  StrBuf sb;
+  sb_init(&sb, w->arena);
+  if (n) sb_add(&sb, n > 1 ? " -> (" : " -> ");
   for (int k = 0; k < n; k++) {
     IrVal y = f->body->yields[k];
     if (ir_val(f, y)->def && ir_type(f, y).rank)
       for (int d = 0; d < ir_type(f, y).rank && ir_dims(f, y); d++)
-        if (ir_is_const(f, ir_dims(f, y)[d])) constant(w, ir_val(f, ir_dims(f, y)[d])->def);
-    sb_addf(w->out, "%s%s", k ? ", " : "", type_text_of(w, y, true));
+        if (ir_is_const(f, ir_dims(f, y)[d])) src_constant(w, ir_val(f, ir_dims(f, y)[d])->def);
+    sb_addf(&sb, "%s%s", k ? ", " : "", src_type(w, y, true));
   }
-  sb_add(w->out, n > 1 ? ") {\n" : " {\n");
+  if (n > 1) sb_addc(&sb, ')');
+  return sb.data ? sb.data : "";
 }
 
-static void signature(Writer *w, int n_results) {
+static const char *parameters(Writer *w) {
   const IrFunc *f = w->f;
+  StrBuf sb;
+  sb_init(&sb, w->arena);
   name_params(w);
-  sb_addf(w->out, "fn %s(", function_name(w, f->name));
   int n = 0;
   for (int k = 0; k < f->n_params; k++) {
-    if (is_implied(f, k)) continue;
-    sb_addf(w->out, "%s%s%s: %s", n++ ? ", " : "", f->params[k].moved ? "inout " : "",
-            text_of(w, f->body->args[k]), type_text_of(w, f->body->args[k], false));
+    if (src_is_implied(f, k)) continue;
+    sb_addf(&sb, "%s%s%s: %s", n++ ? ", " : "", f->params[k].moved ? "inout " : "",
+            src_text(w, f->body->args[k]), src_type(w, f->body->args[k], false));
   }
-  sb_addc(w->out, ')');
-  result_types(w, n_results);
+  return sb.data ? sb.data : "";
 }
 
 // What an `inout` parameter ends with is the parameter itself, unless the last value lives under another name.
@@ -810,35 +585,51 @@ static void finish_inout(Writer *w, int first) {
   const IrFunc *f = w->f;
   for (int k = 0; k < f->n_params; k++) {
     if (!f->params[k].moved) continue;
-    const char *name = text_of(w, f->body->args[k]), *now = text_of(w, f->body->yields[first++]);
-    if (strcmp(name, now) != 0) line(w, "%s = %s", name, now);
+    const char *name = src_text(w, f->body->args[k]), *now = src_text(w, f->body->yields[first++]);
+    if (strcmp(name, now) != 0) src_line(w, "%s = %s", name, now);
   }
 }
 
-static void function(const IrModule *m, const IrFunc *f, Arena *scratch, StrBuf *out) {
-  Writer w = {.m = m, .f = f, .arena = scratch, .out = out, .indent = 1};
-  w.text = ARENA_ARRAY(scratch, const char *, f->vals.len);
-  w.prec = ARENA_ARRAY(scratch, int, f->vals.len);
-  w.uses = ir_use_counts(scratch, f);
-  w.changes = ARENA_ARRAY(scratch, bool, f->vals.len);
+static void body(Writer *w, int n) {
+  const IrFunc *f = w->f;
+  region(w, f->body);
+  finish_inout(w, n);
+  if (n == 1) src_line(w, "return %s", src_text(w, f->body->yields[0]));
+  if (n > 1) src_line(w, "return (%s)", src_list(w, f->body->yields, n));
+}
+
+static void function(const Writer *module, const IrFunc *f) {
+  Writer w = *module;
+  w.f = f;
+  w.indent = 1;
+  w.text = ARENA_ARRAY(w.arena, const char *, f->vals.len);
+  w.prec = ARENA_ARRAY(w.arena, int, f->vals.len);
+  w.uses = ir_use_counts(w.arena, f);
+  w.changes = ARENA_ARRAY(w.arena, bool, f->vals.len);
   mark_changes(&w, f->body);
   int n = f->n_results - count_inout(f);
-  signature(&w, n);
-  region(&w, f->body);
-  finish_inout(&w, n);
-  if (n == 1) line(&w, "return %s", text_of(&w, f->body->yields[0]));
-  if (n > 1) line(&w, "return (%s)", list_text(&w, f->body->yields, n));
-  sb_add(out, "}\n");
+  const IrExtern *foreign = src_foreign(f);
+  const char *params = parameters(&w), *name = src_function(&w, f->name), *results = result_types(&w, n);
+  if (foreign) {
+    sb_addf(w.out, "%sextern fn %s(%s)%s = \"%s\"\n", foreign->slots ? "@slots " : "", name, params, results,
+            foreign->symbol);
+  } else {
+    sb_addf(w.out, "fn %s(%s)%s {\n", name, params, results);
+    body(&w, n);
+    sb_add(w.out, "}\n");
+  }
+  src_rules(&w, params);
 }
 
 void ir_print_source(const IrModule *m, StrBuf *out) {
   Arena *scratch = arena_new(0);
   if (!scratch) return;
-  ir_source_externs(m, scratch, out);
+  Writer w = {.m = m, .arena = scratch, .out = out};
+  const bool *shown = src_open_module(&w);
   for (int i = 0, n = 0; i < m->funcs.len; i++) {
-    if (!m->funcs.data[i]->body) continue;
+    if (!shown[i]) continue;
     if (n++) sb_addc(out, '\n');
-    function(m, m->funcs.data[i], scratch, out);
+    function(&w, m->funcs.data[i]);
   }
   arena_free(scratch);
 }

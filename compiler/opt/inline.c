@@ -116,7 +116,7 @@ static bool in_counted_loop(const IrRegion *r) {
 static bool inlinable(Inline *in, const IrFunc *f, const IrRegion *at) {
   if (!f || !f->body || f->recursive) return false;
   if (in->only_externs && !is_extern(f)) return false;
-  if (f->has_rule && in->early) return false;
+  if (f->has_rule && (in->early || f->module->keeps_rules)) return false;
   int size = callee_of(in, f)->size;
   if (in->size + size > INLINE_LIMIT || f->module->n_inlined + size > INLINE_TOTAL) return false;
   int most = in->early || in_counted_loop(at) ? INLINE_CALLEE : INLINE_APART;

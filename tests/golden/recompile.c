@@ -1,7 +1,8 @@
 // recompile PROGRAM FUNCTION ADJOINT [OPTIONS OF GRAD] [NAME=VALUE...]
 //
 // The derivative of a function, and what `dp grad` printed for it compiled as a program of its own, give the same bits
-// under --strict-fp, at every level. Arguments are random; sizes and ints are small numbers, or what NAME=VALUE says.
+// under --strict-fp, at every level. Both differentiated once more, in both modes, give the same numbers. Arguments are random;
+// sizes and ints are small numbers, or what NAME=VALUE says.
 #define _GNU_SOURCE // memmem
 #include "dp/dp.h"
 
@@ -149,8 +150,12 @@ static void read_asserted(const char *source, Sizes *s) {
   }
 }
 
-static bool make_arguments(const char *source, const dp_leaf *leaves, int n, Sizes *s, dp_value *out) {
-  const char *p = strstr(source, "fn "), *name;
+// function: as it is called in source.
+static bool make_arguments(const char *source, const char *function, const dp_leaf *leaves, int n, Sizes *s,
+                           dp_value *out) {
+  char head[300];
+  snprintf(head, sizeof head, "fn %s(", function);
+  const char *p = strstr(source, head), *name;
   p = p ? strchr(p, '(') : NULL;
   unsigned long long state = 1;
   read_asserted(source, s);
@@ -201,7 +206,12 @@ static double as_double(const void *p, dp_kind kind) {
                           : (double)*(const bool *)p;
 }
 
-static bool same_value(const dp_value *a, const dp_value *b, int which) {
+static bool near(double x, double y, dp_kind kind) {
+  double relative = kind == DP_F32 ? 1e-5 : 1e-11;
+  return fabs(x - y) <= relative * (1 + fabs(x) + fabs(y)) || (isnan(x) && isnan(y)) || x == y;
+}
+
+static bool same_value(const dp_value *a, const dp_value *b, int which, bool bits) {
   static const size_t bytes[] = {sizeof(bool), sizeof(int64_t), sizeof(float), sizeof(double)};
   long long n = 1;
   for (int k = 0; k < a->rank; k++) {
@@ -215,7 +225,8 @@ static bool same_value(const dp_value *a, const dp_value *b, int which) {
   for (long long i = 0; i < n; i++) {
     const char *x = a->rank ? (const char *)a->data + (size_t)i * bytes[a->kind] : (const char *)&a->f64;
     const char *y = b->rank ? (const char *)b->data + (size_t)i * bytes[a->kind] : (const char *)&b->f64;
-    if (same_bits(x, y, a->kind)) continue;
+    if (bits ? same_bits(x, y, a->kind) : near(as_double(x, a->kind), as_double(y, a->kind), a->kind))
+      continue;
     printf("result %d, element %lld: %.17g, and %.17g recompiled\n", which, i, as_double(x, a->kind),
            as_double(y, a->kind));
     return false;
@@ -231,9 +242,12 @@ static dp_function *lookup_first(dp_program *p, const char *const *exprs) {
   return f;
 }
 
+enum { TEXT_BYTES = 512 };
+
 // What `dp grad FUNCTION OPTIONS` differentiates, as expressions to try in order.
-static dp_function *derivative(dp_program *p, const char *function, const char *options) {
-  char wrt[256] = "", first[512], second[512];
+static dp_function *derivative(dp_program *p, const char *function, const char *options,
+                               char text[TEXT_BYTES]) {
+  char wrt[256] = "", first[TEXT_BYTES], second[TEXT_BYTES];
   const char *by = strstr(options, "--wrt");
   if (by) {
     by += strlen("--wrt") + 1;
@@ -243,44 +257,105 @@ static dp_function *derivative(dp_program *p, const char *function, const char *
   bool forward = strstr(options, "forward");
   snprintf(first, sizeof first, "%s(%s%s)", forward ? "jvp" : "value_and_grad", function, wrt);
   snprintf(second, sizeof second, "vjp(%s%s)", function, wrt);
-  return lookup_first(p, (const char *const[]){first, forward ? NULL : second, NULL});
+  dp_function *f = lookup_first(p, (const char *const[]){first, NULL});
+  memcpy(text, f ? first : second, TEXT_BYTES);
+  return f || forward ? f : lookup_first(p, (const char *const[]){second, NULL});
 }
 
-static int compare(dp_context *ctx, dp_function *original, dp_function *printed, const char *source,
-                   Sizes *s) {
-  int n_args, n_results, other_args, other_results;
-  const dp_leaf *args = dp_parameters(original, &n_args);
-  const dp_leaf *other = dp_parameters(printed, &other_args);
-  dp_results(original, &n_results);
-  dp_results(printed, &other_results);
-  if (n_args != other_args || n_results != other_results || n_args > MAX_LEAVES || n_results > MAX_LEAVES) {
-    printf("%d parameters and %d results, and %d and %d recompiled\n", n_args, n_results, other_args,
-           other_results);
-    return 1;
+typedef struct Pair {
+  dp_context *ctx;
+  dp_function *original, *printed;
+  int n_args, n_results;
+} Pair;
+
+static bool pair_up(Pair *p) {
+  int n_args, n_results;
+  const dp_leaf *args = dp_parameters(p->original, &p->n_args);
+  const dp_leaf *other = dp_parameters(p->printed, &n_args);
+  dp_results(p->original, &p->n_results);
+  dp_results(p->printed, &n_results);
+  if (p->n_args != n_args || p->n_results != n_results || n_args > MAX_LEAVES || n_results > MAX_LEAVES) {
+    printf("%d parameters and %d results, and %d and %d recompiled\n", p->n_args, p->n_results, n_args,
+           n_results);
+    return false;
   }
   for (int k = 0; k < n_args; k++)
     if (args[k].kind != other[k].kind || args[k].rank != other[k].rank) {
       printf("parameter %d is another one recompiled\n", k);
-      return 1;
+      return false;
     }
-  dp_value in[MAX_LEAVES], a[MAX_LEAVES], b[MAX_LEAVES];
-  if (!make_arguments(source, args, n_args, s, in)) {
+  return true;
+}
+
+static bool is_float(const dp_value *v) { return v->kind == DP_F64 || v->kind == DP_F32; }
+
+static bool call_both(const Pair *p, const dp_value *in, dp_value *out, bool bits) {
+  dp_value other[MAX_LEAVES];
+  if (dp_call(p->original, in, out) != DP_OK) {
+    printf("the original fails: %s\n", dp_last_error(p->ctx));
+    return false;
+  }
+  if (dp_call(p->printed, in, other) != DP_OK) {
+    printf("the recompiled one fails: %s\n", dp_last_error(p->ctx));
+    return false;
+  }
+  bool same = true;
+  for (int k = 0; k < p->n_results; k++) same &= same_value(&out[k], &other[k], k, bits);
+  return same;
+}
+
+// in: what `first` was called with; out: what it gave. mode: vjp or jvp, which take more arguments like the results or
+// like the arguments.
+static bool differentiate_again(const Pair *first, const char *mode, const char *original,
+                                const char *printed, dp_program *programs[2], const dp_value *in,
+                                const dp_value *out) {
+  char text[TEXT_BYTES + 8];
+  Pair p = {.ctx = first->ctx};
+  snprintf(text, sizeof text, "%s(%s)", mode, original);
+  p.original = lookup_first(programs[0], (const char *const[]){text, NULL});
+  if (!p.original) return true; // a function with a rule for the other mode alone
+  snprintf(text, sizeof text, "%s(%s)", mode, printed);
+  p.printed = lookup_first(programs[1], (const char *const[]){text, NULL});
+  if (!p.printed) printf("%s", dp_diagnostics_text(p.ctx));
+  if (!p.printed || !pair_up(&p)) return false;
+  bool reverse = !strcmp(mode, "vjp");
+  const dp_value *like = reverse ? out : in;
+  int n = first->n_args;
+  dp_value more[MAX_LEAVES], results[MAX_LEAVES];
+  memcpy(more, in, sizeof more);
+  unsigned long long state = 2;
+  for (int k = 0; k < (reverse ? first->n_results : first->n_args) && n < p.n_args; k++) {
+    if (!is_float(&like[k])) continue;
+    more[n] = like[k];
+    if (like[k].rank)
+      fill(&more[n], &state);
+    else if (like[k].kind == DP_F32)
+      more[n].f32 = (float)next_random(&state);
+    else
+      more[n].f64 = next_random(&state);
+    n++;
+  }
+  bool same = n == p.n_args && call_both(&p, more, results, false);
+  if (!same) printf("(differentiated again by %s)\n", mode);
+  for (int k = first->n_args; k < n; k++)
+    if (more[k].rank) free(more[k].data);
+  return same;
+}
+
+static bool compare(Pair *p, const char *original, const char *printed, dp_program *programs[2],
+                    const char *source, Sizes *s) {
+  dp_value in[MAX_LEAVES] = {0}, out[MAX_LEAVES];
+  if (!pair_up(p)) return false;
+  if (!make_arguments(source, printed, dp_parameters(p->original, &p->n_args), p->n_args, s, in)) {
     printf("the printed signature does not read\n");
-    return 1;
+    return false;
   }
-  if (dp_call(original, in, a) != DP_OK) {
-    printf("the original fails: %s\n", dp_last_error(ctx));
-    return 1;
-  }
-  if (dp_call(printed, in, b) != DP_OK) {
-    printf("the recompiled one fails: %s\n", dp_last_error(ctx));
-    return 1;
-  }
-  int wrong = 0;
-  for (int k = 0; k < n_results; k++) wrong |= !same_value(&a[k], &b[k], k);
-  for (int k = 0; k < n_args; k++)
+  bool same = call_both(p, in, out, true) &&
+              differentiate_again(p, "vjp", original, printed, programs, in, out) &&
+              differentiate_again(p, "jvp", original, printed, programs, in, out);
+  for (int k = 0; k < p->n_args; k++)
     if (in[k].rank) free(in[k].data);
-  return wrong;
+  return same;
 }
 
 static dp_program *compile(dp_context *ctx, const char *path, const char *text, size_t len, int level) {
@@ -308,13 +383,15 @@ int main(int argc, char **argv) {
   dp_context *ctx = dp_context_new(NULL);
   int wrong = !ctx;
   for (int level = 0; level <= 3 && !wrong; level += 3) {
-    dp_program *original = compile(ctx, argv[1], NULL, 0, 2);
-    dp_program *printed = compile(ctx, "/nowhere/adjoint.dp", source, len, level);
-    dp_function *f = original ? derivative(original, argv[2], options) : NULL;
-    if (original && !f) printf("%s", dp_diagnostics_text(ctx));
-    dp_function *g = NULL;
-    if (printed && dp_lookup(printed, name, NULL, &g) != DP_OK) printf("%s", dp_diagnostics_text(ctx));
-    wrong = !f || !g || compare(ctx, f, g, source, &sizes);
+    dp_program *both[] = {compile(ctx, argv[1], NULL, 0, 2),
+                          compile(ctx, "/nowhere/adjoint.dp", source, len, level)};
+    Pair p = {.ctx = ctx};
+    char text[TEXT_BYTES];
+    if (both[0]) p.original = derivative(both[0], argv[2], options, text);
+    if (both[0] && !p.original) printf("%s", dp_diagnostics_text(ctx));
+    if (both[1] && dp_lookup(both[1], name, NULL, &p.printed) != DP_OK)
+      printf("%s", dp_diagnostics_text(ctx));
+    wrong = !p.original || !p.printed || !compare(&p, text, name, both, source, &sizes);
     if (wrong) printf("(recompiled at -O%d)\n", level);
   }
   dp_context_free(ctx);
