@@ -22,7 +22,7 @@ int opt_pass_find(const char *name) {
 }
 
 void opt_for_reading(bool disabled[OPT_PASS_COUNT]) {
-  static const OptPass machine[] = {OPT_elements, OPT_jam, OPT_lanes, OPT_place, OPT_split};
+  static const OptPass machine[] = {OPT_elements, OPT_guards, OPT_jam, OPT_lanes, OPT_place, OPT_split};
   for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) disabled[machine[i]] = true;
 }
 
@@ -148,7 +148,7 @@ void opt_module(IrModule *m, const OptOptions *o) {
   if (!scratch) return;
   IrFuncs order = {0};
   Run r = {o, false};
-  for (int i = 0; i < m->funcs.len; i++) run(&r, OPT_settle, m->funcs.data[i]);
+  for (int i = 0; i < m->funcs.len; i++) run(&r, OPT_guards, run(&r, OPT_settle, m->funcs.data[i]));
   ir_call_graph(m, scratch, &order);
   if (o->level > 0) {
     for (int i = 0; i < order.len; i++) run(&r, OPT_inline, order.data[i]);

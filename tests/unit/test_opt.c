@@ -205,6 +205,7 @@ Test(golden, split) { check_golden("split", opt_split); }
 Test(golden, place) { check_golden("place", opt_place); }
 Test(golden, join) { check_golden("join", opt_join); }
 Test(golden, accumulate) { check_golden("accumulate", opt_accumulate); }
+Test(golden, guards) { check_golden("guards", opt_guards); }
 Test(golden, upward) { check_golden("upward", opt_upward); }
 Test(golden, chain) { check_golden("chain", opt_chain); }
 Test(golden, elements) { check_golden("elements", opt_elements); }
@@ -657,6 +658,7 @@ Test(random, split) { check_random(opt_split, "split"); }
 Test(random, place) { check_random(opt_place, "place"); }
 Test(random, join) { check_random(opt_join, "join"); }
 Test(random, accumulate) { check_random(opt_accumulate, "accumulate"); }
+Test(random, guards) { check_random(opt_guards, "guards"); }
 Test(random, upward) { check_random(opt_upward, "upward"); }
 Test(random, chain) { check_random(opt_chain, "chain"); }
 Test(random, elements) { check_random(opt_elements, "elements"); }
