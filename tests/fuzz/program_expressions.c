@@ -246,7 +246,8 @@ static void helper_call(Gen *g, int depth) {
   case 1: call2(g, "leave(", depth, ", ", ")"); break;
   case 2:
     g->features |= FEATURE_RECURSION;
-    call1(g, "recurse(", depth, ", 2)");
+    put(g, "recurse%s", g->suffix);
+    call1(g, "(", depth, ", 2)");
     break;
   case 3:
     if (call_function(g, depth)) break;

@@ -15,11 +15,12 @@ static void lay_out(Inputs *in, int n) {
   }
 }
 
-void make_inputs(Inputs *in, uint64_t seed) {
+// By the first byte too, as most programs are of a few sizes.
+void make_inputs(Inputs *in, ProgramSeed seed) {
   static const int sizes[16] = {4, 3, 5, 4, 3, 6, 4, 8, 3, 7, 4, 5, 9, 3, MAX_N, 4};
   static const int depths[8] = {2, 1, 2, 3, 2, 0, 2, 2};
   uint8_t bytes[4 * MAX_FLOATS];
-  program_bytes(seed, bytes, sizeof bytes);
+  program_bytes(seed.n + 1000 * (uint64_t)(seed.n ? seed.bytes[0] : 0), bytes, sizeof bytes);
   lay_out(in, sizes[bytes[2] % 16]);
   for (int i = 0; i < in->n_floats; i++) {
     unsigned r = (unsigned)bytes[4 * i] << 16 | (unsigned)bytes[4 * i + 1] << 8 | bytes[4 * i + 2];

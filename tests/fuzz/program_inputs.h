@@ -5,6 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+typedef struct ProgramSeed { // what a program is made from, and its inputs
+  const uint8_t *bytes;
+  size_t n;
+} ProgramSeed;
+
 enum { MAX_N = 16, MAX_FLOATS = 2 + 2 * MAX_N + MAX_N * MAX_N + 1 + 3, N_LEAVES = 7 };
 
 typedef struct FloatLeaf {
@@ -22,7 +27,7 @@ typedef struct Inputs {
 typedef enum LeafName { LEAF_X, LEAF_Y, LEAF_V, LEAF_U, LEAF_M, LEAF_A, LEAF_W } LeafName;
 static inline const double *leaf_at(const Inputs *in, LeafName l) { return in->row + in->leaves[l].at; }
 
-void make_inputs(Inputs *in, uint64_t seed);     // in ±[0.2, 1.2], of sizes from 3 to MAX_N
+void make_inputs(Inputs *in, ProgramSeed seed);  // in ±[0.2, 1.2], of sizes from 3 to MAX_N
 double unit_number(uint64_t stream, uint64_t i); // from -1 to 1
 
 #endif

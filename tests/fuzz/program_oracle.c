@@ -234,6 +234,7 @@ static bool second_order(Judge *j) {
   __float128 size, other_size;
   if (!run(j, ROOT_JVP_GRAD, &j->x, &j->direction, false, out)) return false;
   flatten(j, out + N_LEAVES, &hd);
+  for (int i = 0; i < j->in.n_floats; i++) j->exact->turn = fmax(j->exact->turn, fabs((double)hd.at[i]));
   if (!all_finite(j, &hd)) return true;
   if (!gradient_differences(j, &hd)) return false;
   if (!j->roots[ROOT_VJP_GRAD]) return true;
@@ -326,9 +327,9 @@ bool oracle_judge(ProgramSeed seed, Outcome *exact, OracleStats *stats, char *wh
   j.text = program_text(seed.bytes, seed.n);
   j.optimized = j.text.len % 4 == 0;
   *why = 0;
-  exact->value = (double)NAN;
+  *exact = (Outcome){.value = (double)NAN};
   if (!j.text.text || !session_open(&s, &o)) return complain(&j, "out of memory");
-  make_inputs(&j.in, seed.n);
+  make_inputs(&j.in, seed);
   for (int i = 0; i < j.in.n_floats; i++) {
     j.x.at[i] = j.in.row[i];
     j.direction.at[i] = unit_number(7, (uint64_t)i);

@@ -500,7 +500,8 @@ static void call_statement(Gen *g, bool recursive) {
   if (many) declare(g, VAR_INDEX, false, "j");
   for (int k = 0; many && k < 4; k++) declare(g, VAR_SCALAR, false, "v[j]");
   if (!call_function(g, 1)) {
-    put(g, recursive ? "recurse(" : "mix(");
+    if (recursive) put(g, "recurse%s(", g->suffix);
+    if (!recursive) put(g, "mix(");
     scalar(g, 1);
     put(g, recursive ? ", 2)" : ", 0.5)");
     g->features |= recursive ? FEATURE_RECURSION | FEATURE_CALLS : FEATURE_CALLS;
@@ -520,6 +521,14 @@ static void slice_statement(Gen *g) {
   put(g, "%s[1..n] += 0.3 * %s[0..n - 1]\n", a->name, pick(g, VAR_ARRAY, false)->name);
 }
 
+static void update_of_element(Gen *g) {
+  if (!pick(g, VAR_ARRAY, true)) {
+    array_declaration(g, 0);
+    start_line(g);
+  }
+  element_update(g, 1);
+}
+
 void insist(Gen *g, unsigned feature) {
   start_line(g);
   switch (feature) {
@@ -527,7 +536,7 @@ void insist(Gen *g, unsigned feature) {
   case FEATURE_BRANCHES: if_statement(g, 1); break;
   case FEATURE_WHILE: while_loop(g, 1); break;
   case FEATURE_RECURSION: call_statement(g, true); break;
-  case FEATURE_UPDATES: element_update(g, 1); break;
+  case FEATURE_UPDATES: update_of_element(g); break;
   case FEATURE_STRUCTS: struct_update(g, 1); break;
   case FEATURE_SLICES: slice_statement(g); break;
   case FEATURE_CHECKPOINTS: checkpointed_loop(g); break;

@@ -32,11 +32,17 @@ static const char shared[] =
     "        if s > 1.5 { return s * y }\n"
     "    }\n"
     "    return s\n"
-    "}\n"
-    "fn recurse(x: f64, k: int) -> f64 {\n"
-    "    if k == 0 { return sin(x) }\n"
-    "    return 0.5 * x * recurse(cos(x), k - 1) + x\n"
     "}\n";
+
+// Each program's own, as its name stands in the printed adjoint.
+static void function_recurse(Gen *g) {
+  put(g,
+      "fn recurse%s(x: f64, k: int) -> f64 {\n"
+      "    if k == 0 { return sin(x) }\n"
+      "    return 0.5 * x * recurse%s(cos(x), k - 1) + x\n"
+      "}\n",
+      g->suffix, g->suffix);
+}
 
 // ---- functions of the program ------------------------------------------------------------------------------------------
 
@@ -174,8 +180,9 @@ static ProgramText generate(const uint8_t *bytes, size_t n, int number, bool who
   Gen *g = calloc(1, sizeof *g);
   if (!g) return (ProgramText){NULL, 0, 0};
   *g = (Gen){.bytes = bytes, .n = n, .helpers = true, .indent = 1};
-  if (number) snprintf(g->suffix, sizeof g->suffix, "_%d", number);
+  if (!whole) snprintf(g->suffix, sizeof g->suffix, "_%d", number);
   if (whole) put(g, "%s", shared);
+  function_recurse(g);
   // Each feature in at least a fourth, whatever else the bytes say.
   unsigned wanted = (unsigned)(choose(g, 256) & choose(g, 256));
   if (choose(g, 4) == 3) wanted |= FEATURE_SINGLES;

@@ -1,10 +1,10 @@
-// The checks of random programs as machine code: see programs.h. Code comes from the embedding API, the printed adjoint and
-// the executable from the command line's own entry.
+// The checks of random programs as machine code: see programs.h. A lot is compiled as one program, by the embedding API for code
+// in this process; the printed adjoints and the executable come from the command line's own entry.
 #include "programs.h"
 
 #include "dp/dp.h"
 #include "driver/driver.h"
-#include "program_inputs.h"
+#include "program_lot.h"
 #include "program_text.h"
 
 #include <math.h>
@@ -17,10 +17,15 @@
 enum { N_ARGS = 9, N_GRADS = N_LEAVES };
 
 typedef struct Check {
-  ProgramText source;
-  Inputs in;
+  const ProgramSeed *seeds;
+  const Outcome *exact;
+  int n, way;
+  bool singles[LOT], finite[LOT];
+  Inputs in[LOT];
+  Outcome strict[LOT]; // at -O0
+  Arena *arena;
+  const char *programs; // their text
   dp_context *ctx;
-  ProgramStats *stats;
   char *why;
   size_t room;
 } Check;
@@ -29,14 +34,23 @@ static bool complain(Check *c, const char *fmt, ...) __attribute__((format(print
 static bool complain(Check *c, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  int n = vsnprintf(c->why, c->room, fmt, ap);
+  vsnprintf(c->why, c->room, fmt, ap);
   va_end(ap);
-  if (n > 0 && (size_t)n < c->room)
-    snprintf(c->why + n, c->room - (size_t)n, "\n%s", c->source.text ? c->source.text : "");
   return false;
 }
 
-// ---- inputs ------------------------------------------------------------------------------------------------------------
+static void add_text(Check *c, const char *head, const char *text) {
+  size_t at = strlen(c->why);
+  snprintf(c->why + at, c->room - at, "\n%s%s", head, text);
+}
+
+// What one lot in `of` is checked for.
+static bool turn(const Check *c, int of, int at) { return c->n == 1 || c->way % of == at; }
+static bool turn_of_level(const Check *c, const int levels[4], int level) {
+  return c->n == 1 || levels[c->way % 4] == level;
+}
+
+// ---- inputs and results ------------------------------------------------------------------------------------------------
 
 static void to_values(const Inputs *in, dp_value out[N_ARGS]) {
   out[0] = dp_f64(*leaf_at(in, LEAF_X));
@@ -64,48 +78,66 @@ static bool from_values(const dp_value *v, int n, double *out, int room) {
 
 // ---- compiled code -----------------------------------------------------------------------------------------------------
 
-static bool call(Check *c, dp_function *f, double *out, int n_out) {
-  dp_value args[N_ARGS], results[1 + N_GRADS];
+static bool call(Check *c, dp_function *f, int which, double *out, int n_out) {
+  dp_value args[N_ARGS + 2], results[1 + N_GRADS];
   int n;
   dp_results(f, &n);
   if (n > 1 + N_GRADS) return complain(c, "%d results", n);
-  to_values(&c->in, args);
+  to_values(&c->in[which], args);
+  args[N_ARGS] = dp_int(which);
+  args[N_ARGS + 1] = dp_int(0);
   if (dp_call(f, args, results) != DP_OK) return complain(c, "the call fails: %s", dp_last_error(c->ctx));
   bool fits = from_values(results, n, out, n_out);
   for (int i = 0; i < n; i++) dp_value_free(c->ctx, &results[i]);
   return fits || complain(c, "the results have other sizes");
 }
 
-static bool lookup_and_call(Check *c, dp_program *p, const char *expr, double *out, int n_out) {
-  dp_function *f;
-  if (dp_lookup(p, expr, NULL, &f) != DP_OK) return complain(c, "%s: %s", expr, dp_diagnostics_text(c->ctx));
-  return call(c, f, out, n_out);
+typedef struct Setting {
+  int level;
+  bool strict;
+  int lanes;
+} Setting;
+
+static dp_program *compile(Check *c, const char *programs, LotEntry entry, Setting s, dp_function **f) {
+  StrBuf text;
+  sb_init(&text, c->arena);
+  sb_add(&text, programs);
+  lot_add_entry(&text, entry, c->n);
+  dp_options o = dp_options_default();
+  o.opt_level = s.level;
+  o.strict_fp = s.strict;
+  o.lanes = s.lanes;
+  dp_program *p = NULL;
+  if (dp_compile(c->ctx, "program.dp", text.data, (size_t)text.len, &o, &p) != DP_OK) {
+    complain(c, "it does not compile: %s", dp_diagnostics_text(c->ctx));
+    return NULL;
+  }
+  if (dp_lookup(p, lot_entry_name(entry), NULL, f) == DP_OK) return p;
+  complain(c, "-O%d: %s", s.level, dp_diagnostics_text(c->ctx));
+  dp_program_free(p);
+  return NULL;
 }
 
-static dp_program *compile(Check *c, const char *text, int level, bool strict) {
-  dp_options o = dp_options_default();
-  o.opt_level = level;
-  o.strict_fp = strict;
-  o.lanes =
-      level == 3 ? (strlen(text) % 2 ? 2 : 8) : 0; // two rows make a block, or all are what is left of one
-  dp_program *p = NULL;
-  if (dp_compile(c->ctx, "program.dp", text, strlen(text), &o, &p) != DP_OK)
-    complain(c, "it does not compile: %s", dp_diagnostics_text(c->ctx));
+// The outcomes of all that are finite.
+static bool outcomes(Check *c, const char *programs, LotEntry entry, Setting s, Outcome *out) {
+  dp_function *f;
+  dp_program *p = compile(c, programs, entry, s, &f);
+  for (int k = 0; p && k < c->n; k++) {
+    double all[1 + MAX_FLOATS];
+    int n = entry == LOT_VALUES ? 1 : 1 + c->in[k].n_floats;
+    if (!c->finite[k]) continue;
+    if (!call(c, f, k, all, n)) {
+      dp_program_free(p);
+      return false;
+    }
+    out[k].value = all[0];
+    memcpy(out[k].grad, all + 1, sizeof(double) * (size_t)(n - 1));
+  }
+  dp_program_free(p);
   return p;
 }
 
-static bool outcome(Check *c, const char *text, const char *expr, int level, bool strict, Outcome *out) {
-  double both[1 + MAX_FLOATS];
-  dp_program *p = compile(c, text, level, strict);
-  if (!p || !lookup_and_call(c, p, expr, both, 1 + c->in.n_floats)) return false;
-  out->value = both[0];
-  memcpy(out->grad, both + 1, sizeof(double) * (size_t)c->in.n_floats);
-  if (level != 3 || strcmp(expr, "value_and_grad(f)") != 0) return true;
-  double alone;
-  if (!lookup_and_call(c, p, "f", &alone, 1)) return false;
-  return alone == both[0] || isnan(alone) ||
-         complain(c, "-O%d: f gives %.17g, value_and_grad(f) %.17g", level, alone, both[0]);
-}
+// ---- comparisons -------------------------------------------------------------------------------------------------------
 
 static bool is_finite(const Outcome *o, int n) {
   bool yes = isfinite(o->value);
@@ -113,12 +145,13 @@ static bool is_finite(const Outcome *o, int n) {
   return yes;
 }
 
-static bool same_bits(Check *c, const Outcome *a, const Outcome *b, const char *what) {
-  if (memcmp(&a->value, &b->value, sizeof a->value))
-    return complain(c, "%s: the values are %.17g and %.17g", what, a->value, b->value);
-  for (int i = 0; i < c->in.n_floats; i++)
-    if (a->grad[i] != b->grad[i])
-      return complain(c, "%s: derivative %d is %.17g and %.17g", what, i, a->grad[i], b->grad[i]);
+static bool same_bits(Check *c, int k, const Outcome *got, const char *what) {
+  const Outcome *want = &c->strict[k];
+  if (memcmp(&want->value, &got->value, sizeof got->value))
+    return complain(c, "%s: the values are %.17g and %.17g", what, want->value, got->value);
+  for (int i = 0; i < c->in[k].n_floats; i++)
+    if (want->grad[i] != got->grad[i])
+      return complain(c, "%s: derivative %d is %.17g and %.17g", what, i, want->grad[i], got->grad[i]);
   return true;
 }
 
@@ -135,151 +168,112 @@ static double rounding(const Outcome *strict, const Outcome *exact, int n) {
   return most;
 }
 
-static bool nearly(Check *c, const Outcome *strict, const Outcome *plain, const Outcome *exact) {
-  int n = c->in.n_floats;
-  bool singles = c->source.features & FEATURE_SINGLES;
-  double allowed = (singles ? 1e-5 : 1e-12) * fmax(largest(strict->grad, n), fabs(strict->value)) +
-                   32 * rounding(strict, exact, n);
-  if (!(rounding(strict, exact, n) <= (singles ? 1e-1 : 1e-6) * largest(strict->grad, n)))
-    return complain(c, "derivatives are off by %.3g from quadruple precision", rounding(strict, exact, n));
-  if (!(fabs(strict->value - plain->value) <= allowed))
-    return complain(c, "the value is %.17g, and %.17g without --strict-fp", strict->value, plain->value);
+static bool nearly(Check *c, int k, const Outcome *got, const char *what) {
+  int n = c->in[k].n_floats;
+  const Outcome *strict = &c->strict[k];
+  double off = rounding(strict, &c->exact[k], n), most = largest(strict->grad, n);
+  double allowed = (c->singles[k] ? 1e-5 : 1e-12) * fmax(most, fabs(strict->value)) + 32 * off;
+  // A loop may be chaotic: then rounding moves the gradient as far as moving the inputs does.
+  double sure = (c->singles[k] ? 1e-1 : 1e-6) * most + (c->singles[k] ? 1e-3 : 1e-12) * c->exact[k].turn;
+  if (!(off <= sure)) return complain(c, "derivatives are off by %.3g from quadruple precision", off);
+  if (!(fabs(strict->value - got->value) <= allowed))
+    return complain(c, "%s: the value is %.17g, and %.17g without --strict-fp", what, strict->value,
+                    got->value);
   for (int i = 0; i < n; i++)
-    if (!(fabs(strict->grad[i] - plain->grad[i]) <= allowed))
-      return complain(c, "derivative %d is %.17g, and %.17g without --strict-fp", i, strict->grad[i],
-                      plain->grad[i]);
+    if (!(fabs(strict->grad[i] - got->grad[i]) <= allowed))
+      return complain(c, "%s: derivative %d is %.17g, and %.17g without --strict-fp", what, i,
+                      strict->grad[i], got->grad[i]);
   return true;
 }
 
-// ---- the printed adjoint, and executables ---------------------------------------------------------------------------------
+// The same bits, or nearly so without --strict-fp.
+static bool agree(Check *c, const Outcome *got, bool strict, const char *what) {
+  for (int k = 0; k < c->n; k++)
+    if (c->finite[k] && !(strict ? same_bits : nearly)(c, k, &got[k], what)) return false;
+  return true;
+}
+
+// ---- code in this process ----------------------------------------------------------------------------------------------
+
+static bool checked(Check *c, LotEntry entry, Setting s, const char *what) {
+  Outcome *got = ARENA_ARRAY(c->arena, Outcome, LOT);
+  return outcomes(c, c->programs, entry, s, got) && agree(c, got, s.strict, what);
+}
+
+static bool value_alone(Check *c) {
+  Outcome *got = ARENA_ARRAY(c->arena, Outcome, LOT);
+  if (!outcomes(c, c->programs, LOT_VALUES, (Setting){3, true, 0}, got)) return false;
+  for (int k = 0; k < c->n; k++)
+    if (c->finite[k] && got[k].value != c->strict[k].value)
+      return complain(c, "-O3: f gives %.17g, value_and_grad(f) %.17g", got[k].value, c->strict[k].value);
+  return true;
+}
+
+static bool optimized(Check *c) {
+  static const Setting plain[] = {{2, false, 0}, {2, false, 2}, {3, false, 8}};
+  static const char *const names[] = {"-O2", "-O2 --lanes 2", "-O3 --lanes 8"};
+  bool ok = checked(c, LOT_DERIVATIVES, (Setting){3, true, 0}, "--strict-fp -O0 and -O3");
+  for (int i = 0; ok && i < 3; i++)
+    if (turn(c, 3, i)) ok = checked(c, LOT_DERIVATIVES, plain[i], names[i]);
+  return ok && (!turn(c, 8, 1) || value_alone(c));
+}
+
+// ---- the printed adjoints, and executables --------------------------------------------------------------------------------
 
 static void no_flush(Console *con) { (void)con; }
 
-// Runs a command of dp on the program in a file; its output is `out` (malloc).
-static int command(Check *c, const char *const *argv, int argc, const char *path, const char *text,
-                   char **out) {
+// Runs a command of dp on the program in a file; its output is the result, NULL if it fails.
+static const char *command(Check *c, const char *const *argv, int argc, const char *path, const char *text) {
   FILE *file = fopen(path, "w");
-  if (!file) return complain(c, "cannot write %s", path), 1;
+  if (!file) return complain(c, "cannot write %s", path), NULL;
   fputs(text, file);
   fclose(file);
-  Arena *a = arena_new(0);
   Console con = {.flush = no_flush};
-  sb_init(&con.out, a);
-  sb_init(&con.err, a);
+  sb_init(&con.out, c->arena);
+  sb_init(&con.err, c->arena);
   char *args[12];
   for (int i = 0; i < argc; i++) args[i] = (char *)argv[i];
   args[argc] = NULL;
   int code = dp_command(argc, args, &con);
-  if (code) complain(c, "dp %s: %s", argv[1], con.err.len ? con.err.data : "");
-  *out = con.out.len ? strdup(con.out.data) : strdup("");
-  arena_free(a);
-  return code;
-}
-
-static bool recompiles(Check *c, const Outcome *want) {
-  char path[64], *text = NULL;
-  snprintf(path, sizeof path, "/tmp/dp-program-%ld.dp", (long)getpid());
-  const char *const argv[] = {"dp", "grad", "--strict-fp", path, "f"};
-  int code = command(c, argv, 5, path, c->source.text, &text);
   unlink(path);
-  Outcome got;
-  int level = c->stats->programs % 4 ? 3 : 0;
-  bool ok = !code && outcome(c, text, "f_adjoint", level, true, &got) &&
-            same_bits(c, want, &got, level ? "the printed adjoint at -O3" : "the printed adjoint at -O0");
-  if (!code && !ok) {
-    size_t at = strlen(c->why);
-    snprintf(c->why + at, c->room - at, "// the printed adjoint\n%s", text);
+  if (!code) return con.out.len ? con.out.data : "";
+  complain(c, "dp %s: %s", argv[1], con.err.len ? con.err.data : "");
+  return NULL;
+}
+
+static const char *printed_adjoint(Check *c, int k) {
+  char name[16];
+  const char *path = arena_printf(c->arena, "/tmp/dp-program-%ld.dp", (long)getpid());
+  snprintf(name, sizeof name, "f_%d", k);
+  const char *const argv[] = {"dp", "grad", "--strict-fp", path, name};
+  ProgramText piece = program_piece(c->seeds[k].bytes, c->seeds[k].n, k);
+  StrBuf text;
+  sb_init(&text, c->arena);
+  sb_add(&text, program_shared());
+  sb_add(&text, piece.text ? piece.text : "");
+  free(piece.text);
+  return command(c, argv, 5, path, text.data);
+}
+
+static bool recompile(Check *c) {
+  StrBuf text;
+  sb_init(&text, c->arena);
+  for (int k = 0; k < c->n; k++) {
+    const char *one = printed_adjoint(c, k);
+    if (!one) return false;
+    sb_add(&text, one);
   }
-  free(text);
-  return ok;
-}
-
-static bool check(Check *c, const Outcome *exact, Outcome *slow) {
-  Outcome plain, fast;
-  const char *text = c->source.text, *expr = "value_and_grad(f)";
-  if (!outcome(c, text, expr, 0, true, slow)) return false;
-  if (!is_finite(slow, c->in.n_floats)) {
-    c->stats->infinite++;
-    return true;
+  Outcome *got = ARENA_ARRAY(c->arena, Outcome, LOT);
+  static const int levels[] = {3, 0, 0, 0};
+  for (int level = 0; level <= 3; level += 3) {
+    if (!turn_of_level(c, levels, level)) continue;
+    if (outcomes(c, text.data, LOT_ADJOINTS, (Setting){level, true, 0}, got) &&
+        agree(c, got, true, level ? "the printed adjoint at -O3" : "the printed adjoint at -O0"))
+      continue;
+    if (c->n == 1) add_text(c, "// the printed adjoint\n", text.data);
+    return false;
   }
-  return outcome(c, text, expr, 3, true, &fast) && same_bits(c, slow, &fast, "--strict-fp -O0 and -O3") &&
-         outcome(c, text, expr, 2, false, &plain) && nearly(c, slow, &plain, exact) && recompiles(c, slow);
-}
-
-bool program_check(ProgramSeed seed, const Outcome *exact, Outcome *out, ProgramStats *stats, char *why,
-                   size_t room) {
-  Check c = {.source = program_text(seed.bytes, seed.n), .stats = stats, .why = why, .room = room};
-  *why = 0;
-  if (!c.source.text) return complain(&c, "out of memory");
-  stats->programs++;
-  make_inputs(&c.in, seed.n);
-  c.ctx = dp_context_new(NULL);
-  bool ok = c.ctx && check(&c, exact, out);
-  dp_context_free(c.ctx);
-  free(c.source.text);
-  return ok;
-}
-
-// ---- executables -----------------------------------------------------------------------------------------------------------
-
-typedef struct Text {
-  char *at, *start;
-} Text;
-
-static void add(Text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void add(Text *t, const char *fmt, ...) {
-  va_list ap;
-  va_start(ap, fmt);
-  t->at += vsprintf(t->at, fmt, ap);
-  va_end(ap);
-}
-
-static void add_literals(Text *t, const char *open, const double *v, int n, const char *close) {
-  add(t, "%s", open);
-  for (int i = 0; i < n; i++) add(t, "%s(%.17e)", i ? ", " : "", v[i]);
-  add(t, "%s", close);
-}
-
-// Recursive, so that it stays a function of its own.
-static void add_show(Text *t, const Inputs *in, int number) {
-  add(t, "fn show_%d(k: int) {\n    if k > 0 { show_%d(k - 1) }\n    let d = value_and_grad(f_%d)(", number,
-      number, number);
-  int n = in->n;
-  add_literals(t, "", leaf_at(in, LEAF_X), 2, ", [");
-  add_literals(t, "", leaf_at(in, LEAF_V), n, "], [");
-  add_literals(t, "", leaf_at(in, LEAF_U), n, "], [");
-  for (int i = 0; i < n; i++)
-    add_literals(t, i ? ", [" : "[", leaf_at(in, LEAF_M) + (ptrdiff_t)i * n, n, "]");
-  add_literals(t, "], P { a: ", leaf_at(in, LEAF_A), 1, ", w: [");
-  add_literals(t, "", leaf_at(in, LEAF_W), 3, "] }, [");
-  for (int i = 0; i < n; i++) add(t, "%s%d", i ? ", " : "", (int)in->idx[i]);
-  add(t,
-      "], %d)\n    print(\"{d.0} {d.1.x} {d.1.y} {d.1.v} {d.1.u}\")\n"
-      "    for row in d.1.m { print(row) }\n    print(\"{d.1.p.a} {d.1.p.w}\")\n}\n",
-      (int)in->k);
-}
-
-static char *one_program(const ProgramSeed *seeds, int n) {
-  enum { ROOM = 1 << 16, SHOW_ROOM = 1 << 14 };
-  size_t size = ROOM;
-  ProgramText pieces[NATIVE_BATCH];
-  for (int k = 0; k < n; k++) {
-    pieces[k] = program_piece(seeds[k].bytes, seeds[k].n, k + 1);
-    size += pieces[k].len + SHOW_ROOM;
-  }
-  Text t = {.start = malloc(size)};
-  t.at = t.start;
-  if (t.start) add(&t, "%s", program_shared());
-  for (int k = 0; k < n; k++) {
-    Inputs in;
-    make_inputs(&in, seeds[k].n);
-    if (t.start && pieces[k].text) add(&t, "%s", pieces[k].text), add_show(&t, &in, k + 1);
-    free(pieces[k].text);
-  }
-  if (t.start) add(&t, "fn main() {\n");
-  for (int k = 0; t.start && k < n; k++) add(&t, "    show_%d(0)\n", k + 1);
-  if (t.start) add(&t, "}\n");
-  return t.start;
+  return true;
 }
 
 // The numbers in a text.
@@ -292,43 +286,88 @@ static int numbers(const char *text, double *out, int room) {
   return n;
 }
 
-static char *run_executable(Check *c, const char *text) {
-  enum { ROOM = 1 << 19 };
-  char path[64], bin[64], *out = NULL, *shown = calloc(1, ROOM);
-  snprintf(path, sizeof path, "/tmp/dp-program-%ld.dp", (long)getpid());
-  snprintf(bin, sizeof bin, "/tmp/dp-program-%ld", (long)getpid());
-  const char *const argv[] = {"dp", "build", "--strict-fp", path, "-o", bin};
-  bool ok = shown && command(c, argv, 6, path, text, &out) == 0;
-  FILE *pipe = ok ? popen(bin, "r") : NULL;
-  if (pipe) shown[fread(shown, 1, ROOM - 1, pipe)] = 0;
-  if (pipe && pclose(pipe) != 0) complain(c, "the executable fails");
-  unlink(path);
-  unlink(bin);
-  free(out);
-  return shown;
+static bool run(Check *c, const char *bin, char *shown, size_t room) {
+  FILE *pipe = popen(bin, "r");
+  if (!pipe) return complain(c, "cannot run %s", bin);
+  shown[fread(shown, 1, room - 1, pipe)] = 0;
+  return pclose(pipe) == 0 || complain(c, "the executable fails");
 }
 
-int programs_native(const ProgramSeed *seeds, const Outcome *want, int n, ProgramStats *stats, char *why,
-                    size_t room) {
-  enum { ROOM = NATIVE_BATCH * (1 + MAX_FLOATS) };
-  double *got = calloc(ROOM, sizeof *got);
-  Check c = {.source = {.text = one_program(seeds, n)}, .stats = stats, .why = why, .room = room};
-  *why = 0;
-  if (!c.source.text || !got) return n;
-  char *shown = run_executable(&c, c.source.text);
-  int found = shown ? numbers(shown, got, ROOM) : 0, at = 0, wrong = n;
-  for (int k = 0; k < n && wrong == n; k++) {
-    Outcome one = {.value = got[at]};
-    make_inputs(&c.in, seeds[k].n);
-    memcpy(one.grad, got + at + 1, sizeof(double) * (size_t)c.in.n_floats);
-    at += 1 + c.in.n_floats;
-    if (at > found || !same_bits(&c, &want[k], &one, "the executable")) wrong = k;
+static bool executable(Check *c, const char *level, bool strict) {
+  enum { ROOM = 1 << 19, NUMBERS = LOT * (1 + MAX_FLOATS) };
+  const char *bin = arena_printf(c->arena, "/tmp/dp-program-%ld", (long)getpid());
+  const char *path = arena_printf(c->arena, "%s.dp", bin);
+  const char *const argv[] = {"dp", "build", path, "-o", bin, level, "--strict-fp"};
+  char *shown = arena_alloc(c->arena, ROOM);
+  double *all = ARENA_ARRAY(c->arena, double, NUMBERS);
+  StrBuf text;
+  sb_init(&text, c->arena);
+  sb_add(&text, c->programs);
+  lot_add_main(&text, c->in, c->finite, c->n);
+  bool ok = command(c, argv, strict ? 7 : 6, path, text.data) && run(c, bin, shown, ROOM);
+  unlink(bin);
+  Outcome *got = ARENA_ARRAY(c->arena, Outcome, LOT);
+  int found = ok ? numbers(shown, all, NUMBERS) : 0, at = 0;
+  for (int k = 0; ok && k < c->n; k++) {
+    int n = c->in[k].n_floats;
+    if (!c->finite[k]) continue;
+    if (at + 1 + n > found) return complain(c, "the executable printed %d numbers", found);
+    got[k].value = all[at];
+    memcpy(got[k].grad, all + at + 1, sizeof(double) * (size_t)n);
+    at += 1 + n;
   }
-  if (wrong < n && !*why)
-    complain(&c, "the executable printed %d numbers, and program %d has its last at %d", found, wrong, at);
-  free(got);
-  stats->native += n;
-  free(shown);
-  free(c.source.text);
-  return wrong;
+  return ok && agree(c, got, strict, "the executable");
+}
+
+static bool executables(Check *c) {
+  static const int levels[] = {2, 2, 3, 2};
+  static const char *const options[] = {"-O0", "-O1", "-O2", "-O3"};
+  for (int level = 2; level <= 3; level++)
+    if (turn_of_level(c, levels, level) && !executable(c, options[level], true)) return false;
+  return !turn(c, 8, 5) || executable(c, "-O2", false);
+}
+
+// ---- the whole ---------------------------------------------------------------------------------------------------------
+
+static void prepare(Check *c) {
+  StrBuf text;
+  sb_init(&text, c->arena);
+  lot_add_programs(&text, c->seeds, c->n);
+  c->programs = text.data;
+  for (int k = 0; k < c->n; k++) {
+    ProgramText one = program_piece(c->seeds[k].bytes, c->seeds[k].n, k);
+    c->singles[k] = one.features & FEATURE_SINGLES;
+    free(one.text);
+    make_inputs(&c->in[k], c->seeds[k]);
+    c->finite[k] = true;
+  }
+}
+
+static bool check(Check *c, ProgramStats *stats) {
+  prepare(c);
+  if (!outcomes(c, c->programs, LOT_DERIVATIVES, (Setting){0, true, 0}, c->strict)) return false;
+  for (int k = 0; k < c->n; k++) {
+    c->finite[k] = is_finite(&c->strict[k], c->in[k].n_floats);
+    stats->infinite += !c->finite[k];
+  }
+  return optimized(c) && recompile(c) && executables(c);
+}
+
+bool programs_check(const ProgramSeed *seeds, const Outcome *exact, int n, int way, ProgramStats *stats,
+                    char *why, size_t room) {
+  Arena *arena = arena_new(0);
+  *why = 0;
+  stats->programs += n;
+  Check *c = arena ? ARENA_NEW(arena, Check) : NULL;
+  if (c) *c = (Check){seeds, exact, n, way, .arena = arena, .why = why, .room = room};
+  bool ok = c && (c->ctx = dp_context_new(NULL)) && check(c, stats);
+  if (!ok && !*why) snprintf(why, room, "out of memory");
+  if (c) dp_context_free(c->ctx);
+  arena_free(arena);
+  if (ok || n > 1) return ok;
+  ProgramText one = program_text(seeds[0].bytes, seeds[0].n);
+  size_t at = strlen(why);
+  if (one.text) snprintf(why + at, room - at, "\n%s", one.text);
+  free(one.text);
+  return false;
 }

@@ -9,28 +9,21 @@
 #include <stdint.h>
 
 typedef struct ProgramStats {
-  long programs, infinite, native;
+  long programs, infinite; // checked; and given up, as not finite in double precision
 } ProgramStats;
 
 typedef struct Outcome {
   double value, grad[MAX_FLOATS]; // by float of the inputs
+  double turn;                    // the exact one: how fast the gradient changes, 0 if that is not known
 } Outcome;
 
-typedef struct ProgramSeed { // what a program is made from
-  const uint8_t *bytes;
-  size_t n;
-} ProgramSeed;
-
-// Compiles the program and compares its value and gradient under --strict-fp at -O0, at -O3 and from the printed adjoint,
-// compiled again: the same bits; and at -O2 without --strict-fp, to 1e-12. Rounding alone may take more where it takes as much
-// from the strict ones: `exact` says how much. *out: the strict ones. True if all is well; else `why` says what is wrong and
-// with which program.
-bool program_check(ProgramSeed seed, const Outcome *exact, Outcome *out, ProgramStats *stats, char *why,
-                   size_t room);
-
-// The programs as one executable, which must print what `want` says to the bit. The number of the first that does not, or n.
-enum { NATIVE_BATCH = 16 };
-int programs_native(const ProgramSeed *seeds, const Outcome *want, int n, ProgramStats *stats, char *why,
-                    size_t room);
+// Compiles the n programs, at most LOT (program_lot.h), and compares value and gradient of each:
+//   - under --strict-fp at -O0, at -O3, of the printed adjoint compiled again, and of an executable: the same bits
+//   - at -O2 without --strict-fp, to 1e-12. Rounding alone may take more where it takes as much from the strict ones: `exact`
+//     says how much
+// The lanes of the latter, the level of the printed adjoint, the executable's and whether the value alone is asked for differ
+// from `way` to way; a program alone is checked in all of them. True if all is well; else `why` says what is wrong.
+bool programs_check(const ProgramSeed *seeds, const Outcome *exact, int n, int way, ProgramStats *stats,
+                    char *why, size_t room);
 
 #endif

@@ -1,8 +1,9 @@
 // programs [--seed N|now] [--count N] [--seconds N] [--bytes N] [--machine EVERY] [--first] [--verbose]
 //
 // Checks random programs, one for each seed from N on, until `count` are done or the time is over: all of them by the oracle,
-// every so many of them as machine code too. A program that fails is made as small as it goes and shown with its seed; with
-// --first it is only named, and the run ends.
+// every so many of them as machine code too, a lot at a time. A program that fails is made as small as it goes and shown with
+// its seed; with --first it is only named, and the run ends.
+#include "program_lot.h"
 #include "program_oracle.h"
 
 #include <malloc.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { BYTES = 400, LEAST_BYTES = 30, ROOM = 1 << 18, SHRINK_SECONDS = 20, MOST_FAILURES = 5 };
+enum { BYTES = 400, LEAST_BYTES = 8, FEW_BYTES = 32, ROOM = 1 << 18, SHRINK_SECONDS = 20, MOST_FAILURES = 5 };
 
 typedef struct Fuzz {
   long seed, count, seconds, bytes, machine;
@@ -21,91 +22,108 @@ typedef struct Fuzz {
   ProgramStats code;
   int failures;
   char *why, *other;
-  // programs for the next executable
-  uint8_t kept[NATIVE_BATCH][BYTES];
-  ProgramSeed seeds[NATIVE_BATCH];
-  long numbers[NATIVE_BATCH];
-  Outcome wants[NATIVE_BATCH];
-  int n_kept;
+  // the next lot for the machine
+  uint8_t kept[LOT][BYTES];
+  ProgramSeed seeds[LOT];
+  long numbers[LOT];
+  Outcome exact[LOT];
+  int n_kept, n_lots;
 } Fuzz;
 
-typedef enum Depth { BY_ORACLE, AS_CODE, AS_EXECUTABLE } Depth;
-
-// All is well as far as `depth` looks.
-static bool passes(Fuzz *z, ProgramSeed seed, Depth depth, Outcome *strict, char *why) {
+// All is well as far as the oracle looks, and as machine code if the program is to be run as such.
+static bool passes(Fuzz *z, ProgramSeed seed, bool code, char *why) {
   Outcome exact;
-  if (!oracle_judge(seed, &exact, &z->oracle, why, ROOM)) return false;
-  if (depth == BY_ORACLE || isnan(exact.value)) return true;
-  if (!program_check(seed, &exact, strict, &z->code, why, ROOM)) return false;
-  return depth == AS_CODE || programs_native(&seed, strict, 1, &z->code, why, ROOM) == 1;
+  return oracle_judge(seed, &exact, &z->oracle, why, ROOM) &&
+         (!code || isnan(exact.value) || programs_check(&seed, &exact, 1, 0, &z->code, why, ROOM));
 }
 
-static bool still_fails(Fuzz *z, const uint8_t *bytes, size_t n, Depth depth) {
-  Outcome strict;
-  if (passes(z, (ProgramSeed){bytes, n}, depth, &strict, z->other)) return false;
+static bool still_fails(Fuzz *z, const uint8_t *bytes, size_t n, bool code) {
+  if (passes(z, (ProgramSeed){bytes, n}, code, z->other)) return false;
   strcpy(z->why, z->other);
   return true;
 }
 
 // Shorter, with a piece cut out, with a piece zeroed: whatever still fails is kept, as long as there is time.
-static void shrink(Fuzz *z, uint8_t *bytes, size_t n, Depth depth) {
+static void shrink(Fuzz *z, uint8_t *bytes, size_t n, bool code) {
   uint8_t try[BYTES];
   OracleStats oracle = z->oracle;
-  ProgramStats code = z->code;
+  ProgramStats stats = z->code;
   time_t end = time(NULL) + SHRINK_SECONDS;
   for (size_t piece = n / 2; piece > 0; piece /= 2)
     for (size_t at = 0; at + piece <= n && time(NULL) < end;) {
       memcpy(try, bytes, at);
       memcpy(try + at, bytes + at + piece, n - at - piece);
-      if (still_fails(z, try, n - piece, depth)) {
+      if (still_fails(z, try, n - piece, code)) {
         n -= piece;
         memcpy(bytes, try, n);
         continue;
       }
       memcpy(try, bytes, n);
       memset(try + at, 0, piece);
-      if (memcmp(try, bytes, n) != 0 && still_fails(z, try, n, depth)) memcpy(bytes, try, n);
+      if (memcmp(try, bytes, n) != 0 && still_fails(z, try, n, code)) memcpy(bytes, try, n);
       at += piece;
     }
   z->oracle = oracle;
-  z->code = code;
+  z->code = stats;
 }
 
-static void show(Fuzz *z, long number, uint8_t *bytes, size_t n, Depth depth) {
+static void show(Fuzz *z, long number, uint8_t *bytes, size_t n, bool code) {
   z->failures++;
   if (z->first) z->why[strcspn(z->why, "\n")] = 0;
-  if (!z->first) shrink(z, bytes, n, depth);
+  if (!z->first) shrink(z, bytes, n, code);
   printf("seed %ld: %s\n", number, z->why);
   fflush(stdout);
 }
 
-static void make_executable(Fuzz *z) {
-  int wrong = programs_native(z->seeds, z->wants, z->n_kept, &z->code, z->why, ROOM);
-  z->why[strcspn(z->why, "\n")] = 0; // not all of its programs
-  if (wrong < z->n_kept) show(z, z->numbers[wrong], z->kept[wrong], z->seeds[wrong].n, AS_EXECUTABLE);
+// The programs of a lot that fails, each alone.
+static void look_closer(Fuzz *z) {
+  ProgramStats stats = z->code;
+  int before = z->failures;
+  strcpy(z->other, z->why);
+  for (int k = 0; k < z->n_kept; k++)
+    if (!programs_check(&z->seeds[k], &z->exact[k], 1, 0, &z->code, z->why, ROOM))
+      show(z, z->numbers[k], z->kept[k], z->seeds[k].n, true);
+  z->code = stats;
+  if (z->failures > before) return;
+  z->failures++;
+  printf("seeds %ld to %ld fail together, and none alone: %s\n", z->numbers[0], z->numbers[z->n_kept - 1],
+         z->other);
+  fflush(stdout);
+}
+
+static void check_lot(Fuzz *z) {
+  if (z->verbose) fprintf(stderr, "seeds %ld to %ld\n", z->numbers[0], z->numbers[z->n_kept - 1]);
+  if (!programs_check(z->seeds, z->exact, z->n_kept, z->n_lots++, &z->code, z->why, ROOM)) look_closer(z);
   z->n_kept = 0;
 }
 
-static void keep_for_executable(Fuzz *z, long number, ProgramSeed seed, const Outcome *want) {
+static void keep(Fuzz *z, long number, ProgramSeed seed, const Outcome *exact) {
   int k = z->n_kept++;
   memcpy(z->kept[k], seed.bytes, seed.n);
   z->seeds[k] = (ProgramSeed){z->kept[k], seed.n};
-  z->wants[k] = *want;
   z->numbers[k] = number;
-  if (z->n_kept == NATIVE_BATCH) make_executable(z);
+  z->exact[k] = *exact;
+  if (z->n_kept == LOT) check_lot(z);
+}
+
+// As machine code three of four are small: they cost half as much, and find as much.
+static size_t size_of(const Fuzz *z, const uint8_t bytes[BYTES], bool code) {
+  int which = bytes[BYTES - 1], some = bytes[BYTES - 2];
+  if (code && which % 4) return (size_t)(LEAST_BYTES + some % (FEW_BYTES - LEAST_BYTES));
+  return (size_t)(FEW_BYTES + some % (z->bytes - FEW_BYTES));
 }
 
 static void one(Fuzz *z, long number) {
   uint8_t bytes[BYTES];
-  program_bytes((uint64_t)number, bytes, sizeof bytes);
-  ProgramSeed seed = {bytes, (size_t)(LEAST_BYTES + number % (z->bytes - LEAST_BYTES))};
   bool code = z->machine > 0 && number % z->machine == 0;
-  Outcome strict = {.value = (double)NAN};
+  program_bytes((uint64_t)number, bytes, sizeof bytes);
+  ProgramSeed seed = {bytes, size_of(z, bytes, code)};
+  Outcome exact;
   if (z->verbose) fprintf(stderr, "seed %ld\n", number);
-  if (!passes(z, seed, code ? AS_CODE : BY_ORACLE, &strict, z->why))
-    show(z, number, bytes, seed.n, code ? AS_CODE : BY_ORACLE);
-  else if (code && isfinite(strict.value))
-    keep_for_executable(z, number, seed, &strict);
+  if (!oracle_judge(seed, &exact, &z->oracle, z->why, ROOM))
+    show(z, number, bytes, seed.n, false);
+  else if (code && isfinite(exact.value))
+    keep(z, number, seed, &exact);
 }
 
 static void report(const Fuzz *z) {
@@ -116,7 +134,7 @@ static void report(const Fuzz *z) {
   printf("%ld programs: %d failed; %ld not finite, %ld too long, %ld at a kink, %ld without reverse over "
          "reverse\n",
          o->programs, z->failures, o->infinite, o->endless, o->kinks, o->refused);
-  printf("%ld of them as machine code, %ld as executables\n", z->code.programs, z->code.native);
+  printf("%ld of them as machine code: %ld not finite\n", z->code.programs, z->code.infinite);
   for (int f = 0; f < N_FEATURES; f++)
     printf("%s%s %ld%%", f ? ", " : "", names[f], 100 * o->features[f] / (o->programs ? o->programs : 1));
   printf("\n");
@@ -147,9 +165,10 @@ int main(int argc, char **argv) {
   z->machine = number(argc, argv, "--machine", 20);
   z->verbose = flag(argc, argv, "--verbose");
   z->first = flag(argc, argv, "--first");
+  z->n_lots = (int)(z->seed / 1000 % 24); // where the ways begin
   z->why = malloc(ROOM);
   z->other = malloc(ROOM);
-  if (!z->why || !z->other || z->bytes <= LEAST_BYTES || z->bytes > BYTES) return 2;
+  if (!z->why || !z->other || z->bytes <= FEW_BYTES || z->bytes > BYTES) return 2;
   // Every program takes and gives back the same memory.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
@@ -159,7 +178,7 @@ int main(int argc, char **argv) {
     one(z, z->seed + k);
     if (z->failures >= (z->first ? 1 : MOST_FAILURES)) break;
   }
-  if (z->n_kept) make_executable(z);
+  if (z->n_kept) check_lot(z);
   report(z);
   int status = z->failures > 0;
   free(z->why);
