@@ -130,6 +130,15 @@ IrOp *ir_open_like(IrBuilder *b, IrMap *map, const IrOp *op, IrBuilder *regions)
 
 void ir_close_like(IrBuilder *b, IrMap *map, const IrOp *op, IrOp *now) { make_results(b, map, op, now); }
 
+const IrVal *ir_sizes_like(Arena *a, const IrMap *map, const IrOp *op, int k) {
+  const IrVal *old = ir_dims(map->from, ir_result(op, k));
+  int rank = ir_type(map->from, ir_result(op, k)).rank;
+  IrVal *sizes = old ? ARENA_ARRAY(a, IrVal, rank) : NULL;
+  for (int d = 0; old && d < rank; d++)
+    sizes[d] = ir_val(map->from, old[d])->def == op ? IR_RESULT(old[d] - op->result) : ir_mapped(map, old[d]);
+  return sizes;
+}
+
 static void rewrite_one(IrBuilder *b, IrMap *map, const IrOp *op, IrRewrite *fn, void *user) {
   if (fn && fn(user, b, map, op)) return;
   IrBuilder in[2];

@@ -335,6 +335,8 @@ IrFunc *ir_rebuild_func(IrFunc *f, Arena *scratch, IrMap *map, IrRebuild *fn, vo
 // can fill the regions itself; finish with ir_yield on each region and ir_close_like (maps the results).
 IrOp *ir_open_like(IrBuilder *b, IrMap *map, const IrOp *op, IrBuilder *regions);
 void ir_close_like(IrBuilder *b, IrMap *map, const IrOp *op, IrOp *now);
+// The sizes of op's result k for an IF that takes op's place, as ir_close_if wants them.
+const IrVal *ir_sizes_like(Arena *a, const IrMap *map, const IrOp *op, int k);
 
 // ---- walk.c: traversal, once ------------------------------------------------------------------------------------
 

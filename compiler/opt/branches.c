@@ -93,22 +93,6 @@ static bool find_pair(const Branches *s, const IrRegion *r, Pair *p) {
 
 static IrRebuild rebuild_region;
 
-// The sizes of the first one's results; those of the second are scalars.
-static const IrVal **sizes_of(Branches *s, const IrOp *first, int total) {
-  const IrVal **dims = ARENA_ARRAY(s->arena, const IrVal *, total);
-  for (int k = 0; k < first->n_results; k++) {
-    const IrVal *old = ir_dims(s->f, ir_result(first, k));
-    if (!old) continue;
-    int rank = ir_type(s->f, ir_result(first, k)).rank;
-    IrVal *sizes = ARENA_ARRAY(s->arena, IrVal, rank);
-    for (int d = 0; d < rank; d++)
-      sizes[d] =
-          is_result_of(s, old[d], first) ? IR_RESULT(old[d] - first->result) : ir_mapped(&s->map, old[d]);
-    dims[k] = sizes;
-  }
-  return dims;
-}
-
 static void map_results(Branches *s, const IrOp *op, const IrVal *now) {
   for (int k = 0; k < op->n_results; k++) ir_map_set(&s->map, ir_result(op, k), now[k]);
 }
@@ -126,7 +110,9 @@ static void merge(Branches *s, IrBuilder *b, const IrOp *first, const IrOp *seco
     ir_yield(&in[k], yields, total);
   }
   b->loc = first->loc;
-  ir_close_if(b, now, sizes_of(s, first, total));
+  const IrVal **dims = ARENA_ARRAY(s->arena, const IrVal *, total); // the second one's results are scalars
+  for (int k = 0; k < n; k++) dims[k] = ir_sizes_like(s->arena, &s->map, first, k);
+  ir_close_if(b, now, dims);
   for (int k = 0; k < total; k++) {
     const IrOp *op = k < n ? first : second;
     IrVal old = ir_result(op, k < n ? k : k - n);

@@ -59,6 +59,11 @@ static void relocate(IrModule *m, const IrRegion *r, int first, uint32_t call, L
   }
 }
 
+void opt_relocate(IrModule *m, const IrRegion *r, int first, const IrOp *call, const IrFunc *callee) {
+  uint32_t here = ir_chain(m, call->loc.loc, callee->source_name, call->loc.chain);
+  relocate(m, r, first, here, &(LastChain){0});
+}
+
 static Callee *callee_of(Inline *in, const IrFunc *f);
 
 static void count_through(Inline *in, const IrRegion *r, int *size) {
@@ -140,8 +145,7 @@ static bool inline_call(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   IrVal *yields = ARENA_ARRAY(scratch, IrVal, callee->body->n_yields);
   int first = b->region->ops.len;
   ir_rewrite_ops(b, &inner, callee->body, yields, inline_call, in);
-  uint32_t here = ir_chain(m, op->loc.loc, callee->source_name, op->loc.chain);
-  relocate(m, b->region, first, here, &(LastChain){0});
+  opt_relocate(m, b->region, first, op, callee);
   for (int k = 0; k < op->n_results; k++) ir_map_set(map, ir_result(op, k), yields[k]);
   arena_free(scratch);
   return true;

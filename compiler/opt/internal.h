@@ -7,6 +7,8 @@
 int opt_region_size(const IrRegion *r); // operations, nested ones included
 // Only calls of C functions, so that their errors have the place of the call.
 IrFunc *opt_inline_externs(IrFunc *f);
+// The operations of r from `first` on are copies out of the callee: they came in through the call.
+void opt_relocate(IrModule *m, const IrRegion *r, int first, const IrOp *call, const IrFunc *callee);
 
 // ---- touch.c: the axes, a bit each, on which a loop touches an array by its own index alone; 0: none ---------------
 

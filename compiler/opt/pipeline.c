@@ -23,7 +23,7 @@ int opt_pass_find(const char *name) {
 
 void opt_for_reading(bool disabled[OPT_PASS_COUNT]) {
   static const OptPass machine[] = {OPT_elements, OPT_guards, OPT_jam,   OPT_lanes,
-                                    OPT_place,    OPT_split,  OPT_starts};
+                                    OPT_leaves,   OPT_place,  OPT_split, OPT_starts};
   for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) disabled[machine[i]] = true;
 }
 
@@ -86,6 +86,7 @@ static void several_rows(Run *r, IrFunc *f) {
   if (r->o->level < 2 || !f->body) return;
   f = run_and_clean(r, OPT_join, f);
   f = run_and_clean(r, OPT_chain, f);
+  f = run_and_clean(r, OPT_leaves, f);
   f = run_and_clean(r, OPT_elements, f);
   f = run(r, OPT_split, f); // what is left has no branches, and LLVM's vectors suit it
   f = run_and_clean(r, OPT_starts, f);

@@ -274,15 +274,6 @@ static void branches_at(const State *s, const IrOp *op, IfParts *out) {
     }
 }
 
-static const IrVal *sizes_of_result(const State *s, const IrMap *map, const IrOp *op, int k) {
-  const IrVal *old = ir_dims(map->from, ir_result(op, k));
-  int rank = ir_type(map->from, ir_result(op, k)).rank;
-  IrVal *sizes = old ? ARENA_ARRAY(s->arena, IrVal, rank) : NULL;
-  for (int d = 0; old && d < rank; d++)
-    sizes[d] = ir_val(map->from, old[d])->def == op ? IR_RESULT(old[d] - op->result) : ir_mapped(map, old[d]);
-  return sizes;
-}
-
 // An IF on the way: what is carried for the winner becomes further results of it.
 static bool widen_if(State *s, IrBuilder *b, IrMap *map, const IrOp *op) {
   IfParts parts = {0};
@@ -291,7 +282,7 @@ static bool widen_if(State *s, IrBuilder *b, IrMap *map, const IrOp *op) {
   int n = op->n_results, total = n;
   for (int i = 0; i < parts.len; i++) total += parts.data[i].winner->n_extra;
   const IrVal **dims = ARENA_ARRAY(s->arena, const IrVal *, total);
-  for (int k = 0; k < n; k++) dims[k] = sizes_of_result(s, map, op, k);
+  for (int k = 0; k < n; k++) dims[k] = ir_sizes_like(s->arena, map, op, k);
   b->loc = op->loc;
   IrBuilder in[2];
   IrOp *now = ir_if(b, ir_mapped(map, op->args[0]), &in[0], &in[1]);
