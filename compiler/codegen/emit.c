@@ -111,8 +111,10 @@ void cg_release(CgModule *cg, void **thread_safe_context, void **module) {
 // Our own list: the parts of LLVM's that code like ours needs. dp's passes have inlined, unrolled, merged and packed before;
 // what is left is to clean up what codegen wrote, to take addresses out of loops and to vectorise innermost loops.
 // LLVM's inliner would only join a function with its entry, and what is inlined goes through all passes a second
-// time. Packing scalars (SLP) stays off at every level: it takes long, makes loops in lanes up to a third slower, and with it
-// a gradient of small matrix products once came out wrong (tests/lang/matrix_gradients.dp).
+// time. Packing scalars (SLP) stays off at every level: LLVM 19.1.7 loses values when it packs small matrix products
+// (tests/lang/matrix_gradients.dp). A shuffle gets poison lanes that are then stored, although the module is well defined:
+// the same happens without any metadata, flag or attribute of ours, in straight-line code over initialised memory. It also
+// takes long and makes loops in lanes up to a third slower.
 #define COMBINE "instcombine<no-verify-fixpoint>"
 #define SIMPLIFY                                                                                             \
   "sroa,early-cse<memssa>,simplifycfg," COMBINE ",loop-mssa(loop-rotate,licm,simple-loop-unswitch),"         \
