@@ -55,8 +55,8 @@ const char *cg_print_asm(Arena *a, CgModule *cg, const char **why);
 const void *cg_object(Arena *a, CgModule *cg, size_t *len, const char **why); // ELF relocatable
 void cg_free(CgModule *cg);
 
-// For jit/: the LLVMOrcThreadSafeContextRef and LLVMModuleRef, as void * to keep llvm-c out of here; ownership moves.
-void cg_release(CgModule *cg, void **thread_safe_context, void **module);
+// For jit/: the LLVMTargetMachineRef, as void * to keep llvm-c out of here; ownership moves, and no code comes after.
+void *cg_take_machine(CgModule *cg);
 const char *cg_export_symbol(Arena *a, Name func); // "dp.f"
 const char *cg_any_export(CgModule *cg); // the symbol of some function that can be called; NULL without one
 

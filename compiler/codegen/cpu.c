@@ -6,16 +6,6 @@
 #include <pthread.h>
 #include <string.h>
 
-static void init_targets(void) {
-  LLVMInitializeNativeTarget();
-  LLVMInitializeNativeAsmPrinter();
-}
-
-void cg_init_targets(void) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, init_targets);
-}
-
 typedef struct Cpu {
   const char *name;
   CgKernels kernels;
@@ -42,6 +32,29 @@ static CgKernels kernels_of(const char *features) {
   return wide ? CG_AVX512 : CG_AVX2;
 }
 
+// ---- this machine ------------------------------------------------------------------------------------------------------
+
+// Asked for once per process, and constant from then on: in a virtual machine each question to the processor is a trap.
+typedef struct Host {
+  char *name, *features, *triple;
+} Host;
+
+static Host host;
+static pthread_once_t host_known = PTHREAD_ONCE_INIT;
+
+static void find_host(void) {
+  LLVMInitializeNativeTarget();
+  LLVMInitializeNativeAsmPrinter();
+  host = (Host){LLVMGetHostCPUName(), LLVMGetHostCPUFeatures(), LLVMGetDefaultTargetTriple()};
+}
+
+static const Host *this_host(void) {
+  pthread_once(&host_known, find_host);
+  return &host;
+}
+
+// ---- what is asked for -------------------------------------------------------------------------------------------------
+
 static const char *unknown_cpu(Arena *a, const char *name) {
   const char *names[N_CPUS];
   for (int i = 0; i < N_CPUS; i++) names[i] = cpus[i].name;
@@ -64,49 +77,47 @@ static const Cpu *find_cpu(const char *name) {
   return NULL;
 }
 
+static bool is_native(const CgOptions *opt) { return !opt->cpu || strcmp(opt->cpu, "native") == 0; }
+
+static CgKernels kernels_for(const CgOptions *opt, const Cpu *known) {
+  return is_native(opt) ? kernels_of(this_host()->features) : known ? known->kernels : CG_SCALAR;
+}
+
 int cg_lanes(const CgOptions *opt) {
   if (opt->opt_level < 2 || opt->strict_fp) return 0;
-  cg_init_targets();
-  const char *name = opt->cpu ? opt->cpu : "native";
-  const Cpu *known = find_cpu(name);
-  CgKernels kernels = known ? known->kernels : CG_SCALAR;
-  if (strcmp(name, "native") == 0) {
-    char *features = LLVMGetHostCPUFeatures();
-    kernels = kernels_of(features);
-    LLVMDisposeMessage(features);
-  }
+  CgKernels kernels = kernels_for(opt, is_native(opt) ? NULL : find_cpu(opt->cpu));
   if (kernels < CG_AVX2) return 0;
   bool possible = opt->lanes >= 1 && opt->lanes <= CG_MOST_LANES && (opt->lanes & (opt->lanes - 1)) == 0;
   return possible ? opt->lanes : kernels == CG_AVX512 ? 8 : 4;
 }
 
+// Without AVX512BW, which has nothing for floats, LLVM does not look for ints that could live in mask registers: in large
+// functions that takes a sixth of the code generator's time, and finds none.
+static const char *features_for(Arena *a, const char *features, CgKernels kernels) {
+  return kernels < CG_AVX512 ? features : arena_printf(a, "%s%s-avx512bw", features, *features ? "," : "");
+}
+
 LLVMTargetMachineRef cg_machine(Arena *a, const CgOptions *opt, CgKernels *kernels, const char **why) {
-  cg_init_targets();
-  const char *name = opt->cpu ? opt->cpu : "native";
-  bool native = strcmp(name, "native") == 0;
-  const Cpu *known = find_cpu(name);
+  const Host *here = this_host();
+  bool native = is_native(opt);
+  const Cpu *known = native ? NULL : find_cpu(opt->cpu);
   if (!native && !known) {
-    *why = unknown_cpu(a, name);
+    *why = unknown_cpu(a, opt->cpu);
     return NULL;
   }
-  char *host = native ? LLVMGetHostCPUName() : NULL, *features = native ? LLVMGetHostCPUFeatures() : NULL;
-  *kernels = native ? kernels_of(features) : known->kernels;
-
-  char *triple = LLVMGetDefaultTargetTriple(), *error = NULL;
+  *kernels = kernels_for(opt, known);
+  char *error = NULL;
   LLVMTargetRef target;
-  LLVMTargetMachineRef machine = NULL;
-  if (LLVMGetTargetFromTriple(triple, &target, &error)) {
+  if (LLVMGetTargetFromTriple(here->triple, &target, &error)) {
     *why = arena_strdup(a, error, strlen(error));
     LLVMDisposeMessage(error);
-  } else {
-    machine = LLVMCreateTargetMachine(target, triple, native ? host : name, native ? features : "",
-                                      backend_level(opt->opt_level), LLVMRelocPIC, LLVMCodeModelDefault);
-    if (!machine) *why = "LLVM has no code generator for this machine";
+    return NULL;
   }
-  LLVMDisposeMessage(triple);
-  if (native) {
-    LLVMDisposeMessage(host);
-    LLVMDisposeMessage(features);
-  }
+  const char *name = native ? here->name : opt->cpu,
+             *features = features_for(a, native ? here->features : "", *kernels);
+  LLVMTargetMachineRef machine =
+      LLVMCreateTargetMachine(target, here->triple, name, features, backend_level(opt->opt_level),
+                              LLVMRelocPIC, LLVMCodeModelDefault);
+  if (!machine) *why = "LLVM has no code generator for this machine";
   return machine;
 }

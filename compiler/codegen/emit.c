@@ -98,12 +98,10 @@ void cg_free(CgModule *cg) {
   free(cg);
 }
 
-void cg_release(CgModule *cg, void **thread_safe_context, void **module) {
-  *thread_safe_context = cg->tsc;
-  *module = cg->module;
-  cg->tsc = NULL;
-  cg->module = NULL;
-  cg_free(cg);
+void *cg_take_machine(CgModule *cg) {
+  LLVMTargetMachineRef machine = cg->machine;
+  cg->machine = NULL;
+  return machine;
 }
 
 // ---- LLVM's passes -----------------------------------------------------------------------------------------------------
@@ -118,7 +116,7 @@ void cg_release(CgModule *cg, void **thread_safe_context, void **module) {
 #define COMBINE "instcombine<no-verify-fixpoint>"
 #define SIMPLIFY                                                                                             \
   "sroa,early-cse<memssa>,simplifycfg," COMBINE ",loop-mssa(loop-rotate,licm,simple-loop-unswitch),"         \
-  "simplifycfg,loop(loop-idiom,indvars,loop-deletion),gvn," COMBINE ",adce,dse,simplifycfg"
+  "simplifycfg,loop(loop-idiom,loop-deletion),gvn," COMBINE ",adce,dse,simplifycfg"
 #define VECTORIZE "loop-vectorize," COMBINE ",simplifycfg"
 #define FINISH "early-cse,loop-mssa(licm),simplifycfg"
 #define PIPELINE(passes) "cgscc(function-attrs,function(" passes ")),globaldce"

@@ -119,7 +119,6 @@ typedef struct Fn {
 void cg_bug(Cg *cg, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 // ---- cpu.c: the machine to compile for -------------------------------------------------------------------------
-void cg_init_targets(void); // once per process, from any thread
 LLVMTargetMachineRef cg_machine(Arena *a, const CgOptions *opt, CgKernels *kernels, const char **why);
 
 // ---- types.c: types, constants, declarations -------------------------------------------------------------------

@@ -104,16 +104,24 @@ static const char *some_entry(Arena *a, CgModule *cg) {
   return symbol ? arena_strdup(a, symbol, strlen(symbol)) : NULL;
 }
 
+// With the module's own target machine, so that LLVM does not ask the processor again what it is.
+static LLVMErrorRef open_linker(Jit *j, CgModule *cg) {
+  LLVMOrcLLJITBuilderRef builder = LLVMOrcCreateLLJITBuilder();
+  LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(
+      builder, LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(cg_take_machine(cg)));
+  return LLVMOrcCreateLLJIT(&j->lljit, builder);
+}
+
 static const char *start(Jit *j, CgModule *cg) {
-  LLVMErrorRef error = LLVMOrcCreateLLJIT(&j->lljit, NULL);
-  if (error) return error_text(j->arena, error);
-  LLVMOrcExecutionSessionSetErrorReporter(LLVMOrcLLJITGetExecutionSession(j->lljit), ignore_error, NULL);
-  LLVMOrcJITDylibRef dylib = LLVMOrcLLJITGetMainJITDylib(j->lljit);
-  LLVMOrcJITDylibAddGenerator(dylib, LLVMOrcCreateCustomCAPIDefinitionGenerator(generate, j, NULL));
   const char *why = NULL, *entry = some_entry(j->arena, cg);
   size_t len;
   const void *object = cg_object(j->arena, cg, &len, &why);
   if (!object) return why;
+  LLVMErrorRef error = open_linker(j, cg);
+  if (error) return error_text(j->arena, error);
+  LLVMOrcExecutionSessionSetErrorReporter(LLVMOrcLLJITGetExecutionSession(j->lljit), ignore_error, NULL);
+  LLVMOrcJITDylibRef dylib = LLVMOrcLLJITGetMainJITDylib(j->lljit);
+  LLVMOrcJITDylibAddGenerator(dylib, LLVMOrcCreateCustomCAPIDefinitionGenerator(generate, j, NULL));
   LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(object, len, "dp");
   error = LLVMOrcLLJITAddObjectFile(j->lljit, dylib, buffer);
   if (error) return error_text(j->arena, error);
