@@ -327,6 +327,7 @@ static bool look_up(void *user) {
     return false;
   }
   CgModule *cg = session_codegen(s, m, NULL);
+  session_forget(s); // before LLVM needs as much
   Jit *jit = cg ? session_jit(s, cg, l->p->ctx->symbols.data, l->p->ctx->symbols.len) : NULL;
   if (!jit) return false;
   vec_push(s->arena, &l->p->jits, jit);
@@ -348,6 +349,7 @@ dp_status dp_lookup(dp_program *program, const char *expr, const char *signature
   Lookup l = {program, expr, signature, NULL};
   bool ok = session_guard(s, look_up, &l);
   report(program->ctx, s);
+  session_forget(s);
   s->sources.files.len = n_files; // what the expression's places meant is in the report, and in the code
   if (!ok) return DP_ERROR_LOOKUP;
   *out = l.f;

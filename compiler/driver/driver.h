@@ -24,6 +24,7 @@ DriverOptions driver_options_default(void);
 typedef struct Session {
   DriverOptions o;
   Arena *arena;
+  Arena *work; // what becomes machine code: IR and all that is made of it
   Interner *names;
   Sources sources;
   Diags diags;
@@ -33,6 +34,8 @@ typedef struct Session {
 
 bool session_open(Session *s, const DriverOptions *o); // false: out of memory
 void session_close(Session *s);
+// Forgets all IR: the program can be lowered again.
+void session_forget(Session *s);
 // Parses and checks a program. text may be NULL: then path is read. False after errors.
 bool session_load(Session *s, const char *path, const char *text, size_t len);
 // Runs fn(user) so that running out of memory in it returns false (with a diagnostic) instead of ending the process.

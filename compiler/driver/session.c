@@ -16,7 +16,11 @@ static size_t budget_of(const Session *s) { return s->o.memory_budget ? s->o.mem
 bool session_open(Session *s, const DriverOptions *o) {
   *s = (Session){.o = *o};
   s->arena = arena_new(budget_of(s));
-  if (!s->arena) return false;
+  s->work = arena_new(budget_of(s));
+  if (!s->arena || !s->work) {
+    session_close(s);
+    return false;
+  }
   s->names = interner_new(s->arena);
   sources_init(&s->sources, s->arena);
   diags_init(&s->diags, s->arena, &s->sources);
@@ -26,25 +30,33 @@ bool session_open(Session *s, const DriverOptions *o) {
 
 void session_close(Session *s) {
   arena_free(s->arena);
-  s->arena = NULL;
+  arena_free(s->work);
+  s->arena = s->work = NULL;
+}
+
+void session_forget(Session *s) { arena_clear(s->work); }
+
+static void on_exhausted(Session *s, jmp_buf *to) {
+  arena_on_exhausted(s->arena, to);
+  arena_on_exhausted(s->work, to);
 }
 
 static bool guarded(Session *s, bool (*fn)(void *user), void *user, bool *ok) {
   jmp_buf exhausted;
   if (setjmp(exhausted)) {
-    arena_on_exhausted(s->arena, NULL);
+    on_exhausted(s, NULL);
     return false;
   }
-  arena_on_exhausted(s->arena, &exhausted);
+  on_exhausted(s, &exhausted);
   *ok = fn(user);
-  arena_on_exhausted(s->arena, NULL);
+  on_exhausted(s, NULL);
   return true;
 }
 
 // An exhausted arena has a little left to say so with.
 static bool report_exhausted(void *user) {
   Session *s = user;
-  size_t mib = arena_used(s->arena) >> 20, budget = budget_of(s) >> 20;
+  size_t mib = (arena_used(s->arena) + arena_used(s->work)) >> 20, budget = budget_of(s) >> 20;
   Diag *d = diag_add(&s->diags, DIAG_BUDGET, LOC_NONE, "the compiler ran out of memory after %zu MiB", mib);
   if (mib + 1 >= budget) diag_note(&s->diags, d, "it may take %zu MiB", budget);
   diag_help(&s->diags, d, "split the program, or write its large expressions and arrays as loops");
@@ -53,6 +65,8 @@ static bool report_exhausted(void *user) {
 
 bool session_guard(Session *s, bool (*fn)(void *user), void *user) {
   bool ok = false;
+  size_t used = arena_used(s->arena), budget = budget_of(s);
+  arena_limit(s->work, used < budget ? budget - used : 1);
   if (guarded(s, fn, user, &ok)) return ok;
   if (!guarded(s, report_exhausted, s, &ok)) s->diags.n_errors++; // no memory even for that
   return false;
@@ -99,7 +113,7 @@ bool session_load(Session *s, const char *path, const char *text, size_t len) {
 }
 
 static bool verified(Session *s, const IrModule *m, const char *stage) {
-  const char *wrong = ir_verify_module(s->arena, m);
+  const char *wrong = ir_verify_module(s->work, m);
   if (!wrong) return true;
   Diag *d = diag_add(&s->diags, DIAG_INTERNAL, LOC_NONE, "the IR is malformed after %s: %s", stage, wrong);
   diag_help(&s->diags, d, "this is a mistake in dp, not in the program; please report it with the program");
@@ -107,7 +121,7 @@ static bool verified(Session *s, const IrModule *m, const char *stage) {
 }
 
 IrModule *session_lower(Session *s, const LowerRoot *roots, int n) {
-  IrModule *m = lower_program(s->program, roots, n);
+  IrModule *m = lower_program(s->work, s->program, roots, n);
   if (!m || s->diags.n_errors) return NULL;
   return verified(s, m, "lowering") ? m : NULL;
 }
@@ -156,7 +170,7 @@ static bool llvm_failed(Session *s, const char *why) {
 
 CgModule *session_codegen(Session *s, IrModule *m, const CgMain *main) {
   const char *why = NULL;
-  CgModule *cg = cg_module(s->arena, m, &s->o.cg, main, &why);
+  CgModule *cg = cg_module(s->work, m, &s->o.cg, main, &why);
   if (!cg) {
     llvm_failed(s, why);
     return NULL;

@@ -264,11 +264,11 @@ static void verify(Lower *l) {
 #endif
 }
 
-IrModule *lower_program(Program *p, const LowerRoot *roots, int n) {
-  Lower *l = ARENA_NEW(p->arena, Lower);
+IrModule *lower_program(Arena *a, Program *p, const LowerRoot *roots, int n) {
+  Lower *l = ARENA_NEW(a, Lower);
   int errors = p->diags->n_errors;
-  *l = (Lower){.program = p, .arena = p->arena, .diags = p->diags};
-  l->module = ir_module_new(p->arena, p->names, p->sources);
+  *l = (Lower){.program = p, .arena = a, .diags = p->diags};
+  l->module = ir_module_new(a, p->names, p->sources);
   l->int_ = plain_type(l, TYPE_INT);
   l->f64 = plain_type(l, TYPE_F64);
   l->bool_ = plain_type(l, TYPE_BOOL);

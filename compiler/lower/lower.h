@@ -13,8 +13,8 @@ typedef struct LowerRoot {
   Name name;   // of the exported IR function
 } LowerRoot;
 
-// The module holds every function the roots reach; the roots are exports. NULL after errors (in p->diags), such as a
-// recursion that specialises without end.
-IrModule *lower_program(Program *p, const LowerRoot *roots, int n);
+// The module, in `a`, holds every function the roots reach; the roots are exports. NULL after errors (in p->diags), such
+// as a recursion that specialises without end.
+IrModule *lower_program(Arena *a, Program *p, const LowerRoot *roots, int n);
 
 #endif

@@ -30,14 +30,22 @@ Arena *arena_new(size_t budget_bytes) {
   return a;
 }
 
-void arena_free(Arena *a) {
-  if (!a) return;
+void arena_clear(Arena *a) {
   for (Chunk *c = a->last, *prev; c; c = prev) {
     prev = c->prev;
     free(c);
   }
+  a->last = NULL;
+  a->used = 0;
+}
+
+void arena_free(Arena *a) {
+  if (!a) return;
+  arena_clear(a);
   free(a);
 }
+
+void arena_limit(Arena *a, size_t budget_bytes) { a->budget = budget_bytes; }
 
 void arena_on_exhausted(Arena *a, void *jmpbuf) { a->unwind = jmpbuf; }
 

@@ -17,6 +17,8 @@ typedef struct Arena Arena;
 
 Arena *arena_new(size_t budget_bytes);           // budget 0: unlimited; NULL when out of memory
 void arena_free(Arena *a);                       // NULL is fine
+void arena_clear(Arena *a);                      // everything that it handed out is gone
+void arena_limit(Arena *a, size_t budget_bytes); // another budget
 void arena_on_exhausted(Arena *a, void *jmpbuf); // a jmp_buf *; NULL unregisters
 void *arena_alloc(Arena *a, size_t bytes);       // zeroed, 16-byte aligned
 void *arena_grow(Arena *a, void *old, size_t old_bytes,

@@ -109,6 +109,19 @@ static int compile_functions(Host *h, const char *module, dp_program *program) {
   return compiled;
 }
 
+// A module that is defined anew takes the place of the one before.
+static void forget_module(Host *h, const char *module) {
+  dp_program *before = NULL;
+  for (int k = 0; k < N_FUNCTIONS; k++) {
+    Function *f = &h->functions[k];
+    if (strcmp(f->module, module) != 0) continue;
+    before = f->program;
+    f->program = NULL;
+    f->code = NULL;
+  }
+  dp_program_free(before);
+}
+
 static void define(Host *h, const json_t *message) {
   const char *module = json_string_value(json_object_get(message, "module"));
   const Source *source = module ? find_source(module) : NULL;
@@ -118,6 +131,7 @@ static void define(Host *h, const json_t *message) {
   }
   char path[64];
   snprintf(path, sizeof path, "%s.dp", module);
+  forget_module(h, module);
   int64_t start = now();
   dp_program *program;
   bool ok = dp_compile(h->ctx, path, source->text, source->length, &h->options, &program) == DP_OK;

@@ -59,7 +59,7 @@ static World *lower_roots(const char *text, const char *roots) {
     list[n++] = (LowerRoot){sema_find_fn(w->program, own), NULL, IR_F64, own};
     cr_assert_not_null(list[n - 1].fn, "%s", name);
   }
-  w->module = lower_program(w->program, list, n);
+  w->module = lower_program(arena, w->program, list, n);
   if (!w->module) return w;
   const char *bad = ir_verify_module(arena, w->module);
   cr_assert_null(bad, "%s", bad);
