@@ -152,17 +152,29 @@ static void pull_pop(Reverse *rv, IrBuilder *b, const IrOp *op, IrVal t) {
 
 // ---- calls to functions with a rule of their own -----------------------------------------------------------------------
 
+// A rule's own sizes, between those of the function and its other parameters, are the adjoints'.
+static void rule_sizes(const Reverse *rv, const IrFunc *callee, const IrFunc *rule, IrVal *args) {
+  for (int k = callee->n_params + rule->n_sizes - callee->n_sizes; k < rule->n_params; k++) {
+    IrVal adjoint = rule->body->args[k];
+    for (int d = 0; ir_dims(rule, adjoint) && d < ir_type(rule, adjoint).rank; d++) {
+      int at = ir_val(rule, ir_dims(rule, adjoint)[d])->index;
+      if (at >= callee->n_sizes) args[at] = ir_dims(rv->g, args[k])[d];
+    }
+  }
+}
+
 static void pull_call(Reverse *rv, IrBuilder *b, const IrOp *op) {
   if (is_recursive_call(rv->f, op)) {
     stack_pull_call(rv, b, op);
     return;
   }
   const IrFunc *callee = ir_func_find(rv->f->module, op->attr.sym);
-  IrVal *args = ARENA_ARRAY(rv->arena, IrVal, op->n_args + op->n_results);
+  const IrFunc *rule = ir_func_find(rv->f->module, callee->adjoint_rule);
+  IrVal *args = ARENA_ARRAY(rv->arena, IrVal, rule->n_params);
   IrType *types = ARENA_ARRAY(rv->arena, IrType, op->n_args + op->n_results);
   const IrVal **dims = ARENA_ARRAY(rv->arena, const IrVal *, op->n_args + op->n_results);
-  int n_args = 0, n_results = 0, first_adjoint;
-  for (int k = 0; k < op->n_args; k++) args[n_args++] = rev_primal(rv, op->args[k]);
+  int more = rule->n_sizes - callee->n_sizes, n_args = op->n_args + more, n_results = 0, first_adjoint;
+  for (int k = 0; k < op->n_args; k++) args[k < callee->n_sizes ? k : k + more] = rev_primal(rv, op->args[k]);
   for (int k = 0; k < op->n_results; k++) {
     IrVal r = ir_result(op, k);
     if (ir_is_float(ir_type(rv->f, r))) args[n_args++] = rev_adjoint_or_zero(rv, b, r);
@@ -176,9 +188,10 @@ static void pull_call(Reverse *rv, IrBuilder *b, const IrOp *op) {
   for (int k = 0; k < op->n_args && !rv->broken; k++) {
     if (!ir_is_float(ir_type(rv->f, op->args[k]))) continue;
     types[n_results] = ir_type(rv->f, op->args[k]);
-    dims[n_results++] = ir_dims(rv->g, args[k]);
+    dims[n_results++] = ir_dims(rv->g, args[k + more]);
   }
   if (rv->broken) return;
+  rule_sizes(rv, callee, rule, args);
   IrOp *call = ir_call(b, callee->adjoint_rule, args, n_args, types, dims, n_results);
   for (int k = 0, j = first_adjoint; k < op->n_args; k++)
     if (ir_is_float(ir_type(rv->f, op->args[k]))) rev_contribute(rv, b, op->args[k], ir_result(call, j++));

@@ -415,20 +415,24 @@ static void forward_value(GcPoint *p) {
 static void rule_value(GcPoint *p) {
   GcFunction *g = p->g;
   const IrFunc *f = g->ir, *rule = f->adjoint_rule ? ir_func_find(g->m, f->adjoint_rule) : NULL;
-  int n = f->n_params - f->n_sizes;
-  if (!rule || !rule->body || rule->n_sizes != f->n_sizes) return;
+  if (!rule || !rule->body) return;
+  int more = rule->n_sizes - f->n_sizes; // those of the weights
   IrCell *args = ARENA_ARRAY(g->arena, IrCell, rule->n_params + 1);
   IrCell *out = ARENA_ARRAY(g->arena, IrCell, rule->n_results + 1);
   for (int k = 0; k < f->n_sizes; k++) {
     const char *text = f->params[k].path;
     args[k] = ir_cell_int(read_sum(p, &text));
   }
-  for (int k = 0; k < n; k++)
-    args[f->n_sizes + k] = to_cell(p, &p->x[k], ir_type(f, f->body->args[f->n_sizes + k]).grow);
-  int at = f->n_params;
-  for (int k = 0; k < g->n_out && at < rule->n_params; k++)
-    if (gc_holds_floats(&p->weights[k]))
-      args[at] = to_cell(p, &p->weights[k], ir_type(rule, rule->body->args[at]).grow), at++;
+  for (int k = f->n_sizes; k < f->n_params; k++)
+    args[k + more] = to_cell(p, &p->x[k - f->n_sizes], ir_type(f, f->body->args[k]).grow);
+  int at = f->n_params + more;
+  for (int k = 0; k < g->n_out && at < rule->n_params; k++) {
+    if (!gc_holds_floats(&p->weights[k])) continue;
+    IrVal weight = rule->body->args[at];
+    for (int d = 0; ir_dims(rule, weight) && d < ir_type(rule, weight).rank; d++)
+      args[ir_val(rule, ir_dims(rule, weight)[d])->index] = ir_cell_int(p->weights[k].sizes[d]);
+    args[at++] = to_cell(p, &p->weights[k], ir_type(rule, weight).grow);
+  }
   IrInterp in = {.arena = g->arena, .module = g->m, .round = true, .max_steps = MAX_STEPS};
   if (at != rule->n_params || !ir_interp(&in, rule, args, out)) return;
   int first = rule->n_results - g->n_out;

@@ -545,6 +545,7 @@ static void name_params(Writer *w) {
   const IrFunc *f = w->f;
   for (int k = 0; k < f->n_params; k++) {
     const char *path = f->params[k].path ? f->params[k].path : ir_val(f, f->body->args[k])->name;
+    if (path && !strcmp(path, "_")) path = "n"; // a size that the program does not name
     bool expression = k < f->n_sizes && src_is_implied(f, k) && path && !is_name(path);
     src_set(w, f->body->args[k], expression ? path : src_fresh(w, path), expression ? PREC_SUM : PREC_ATOM);
   }
@@ -556,11 +557,7 @@ static const char *result_types(Writer *w, int n) {
   sb_init(&sb, w->arena);
   if (n) sb_add(&sb, n > 1 ? " -> (" : " -> ");
   for (int k = 0; k < n; k++) {
-    IrVal y = f->body->yields[k];
-    if (ir_val(f, y)->def && ir_type(f, y).rank)
-      for (int d = 0; d < ir_type(f, y).rank && ir_dims(f, y); d++)
-        if (ir_is_const(f, ir_dims(f, y)[d])) src_constant(w, ir_val(f, ir_dims(f, y)[d])->def);
-    sb_addf(&sb, "%s%s", k ? ", " : "", src_type(w, y, true));
+    sb_addf(&sb, "%s%s", k ? ", " : "", src_type(w, f->body->yields[k], true));
   }
   if (n > 1) sb_addc(&sb, ')');
   return sb.data ? sb.data : "";

@@ -72,6 +72,24 @@ const char *src_float(Writer *w, IrElem e, double v) {
   return s;
 }
 
+// A result's size in terms of the parameters; NULL: only the call tells.
+static const char *size_text(Writer *w, IrVal n, int at_least) {
+  const IrOp *def = ir_val(w->f, n)->def;
+  int64_t known;
+  if (ir_is_const_int(w->f, n, &known)) return arena_printf(w->arena, "%lld", (long long)known);
+  if (!def) return ir_val(w->f, n)->region == w->f->body ? src_operand(w, n, at_least) : NULL;
+  bool sum = def->kind == IR_ADD || def->kind == IR_SUB;
+  if (!sum && def->kind != IR_MUL && def->kind != IR_IDIV) return NULL;
+  int prec = def->kind == IR_IDIV ? 0 : sum ? PREC_SUM : PREC_PRODUCT;
+  const char *a = size_text(w, def->args[0], prec), *b = size_text(w, def->args[1], prec + (prec > 0));
+  if (!a || !b) return NULL;
+  if (def->kind == IR_IDIV) return arena_printf(w->arena, "div(%s, %s)", a, b);
+  bool minus = def->kind == IR_ADD && *b == '-';
+  const char *sign = minus || def->kind == IR_SUB ? "-" : sum ? "+" : "*";
+  const char *text = arena_printf(w->arena, "%s %s %s", a, sign, b + minus);
+  return prec < at_least ? arena_printf(w->arena, "(%s)", text) : text;
+}
+
 const char *src_type(Writer *w, IrVal v, bool result) {
   IrType t = ir_type(w->f, v);
   StrBuf sb;
@@ -82,8 +100,8 @@ const char *src_type(Writer *w, IrVal v, bool result) {
     sb_addc(&sb, '[');
     for (int d = 0; d < t.rank; d++) {
       IrVal n = ir_dims(w->f, v)[d];
-      bool param = ir_val(w->f, n)->region == w->f->body && !ir_val(w->f, n)->def;
-      sb_addf(&sb, "%s%s", d ? ", " : "", result && !param && !ir_is_const(w->f, n) ? "_" : src_text(w, n));
+      const char *size = result ? size_text(w, n, 0) : src_text(w, n);
+      sb_addf(&sb, "%s%s", d ? ", " : "", size ? size : "_");
     }
     sb_addc(&sb, ']');
   }

@@ -307,6 +307,7 @@ void inst_results(Lower *l, Inst *inst) {
     for (int k = 0; !leaf->type.grow && k < leaf->type.rank; k++) {
       ResultDim *d = &inst->result_dims[at++];
       *d = (ResultDim){inst_size(inst, NULL, leaf->dims[k]), -1, leaf->dims[k]};
+      if (d->param >= inst->n_sizes && inst->seed) d->param = -1; // the function itself has no seed
       if (d->param >= 0 || size_only(leaf->dims[k], &names)) continue;
       for (int j = 0; j < extra.len; j++)
         if (size_compare(extra.data[j], leaf->dims[k]) == SIZE_EQUAL) d->extra = j;
@@ -330,6 +331,11 @@ void inst_open(Lower *l, Inst *inst, Name name) {
   }
   inst->n_sizes = inst->n_size_params;
   inst_captures(l, inst);
+  if (inst->seed) {
+    LeafVec leaves = {0};
+    type_leaves(l, inst->seed, name_of(l, "%s", ""), inst->real, &leaves);
+    add_leaf_sizes(l, inst, NULL, &leaves);
+  }
   inst->func = ir_func_new(l->module, name);
   inst->func->loc = inst->loc;
   inst_params(l, inst);

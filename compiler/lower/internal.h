@@ -290,7 +290,7 @@ struct Inst {
   Callable call;
   SizeParam *sizes;
   int n_sizes;           // of the parameters' types
-  int n_size_params;     // with those of the captures
+  int n_size_params;     // with those of the captures, or of the seed
   LeafVec *param_leaves; // per parameter
   VEC(CapLeaf) cap_leaves;
   LeafVec results;
@@ -298,6 +298,7 @@ struct Inst {
   int n_extra;
   RuleKind rule;
   Inst *of;      // the function a rule is for, or that is called
+  Type *seed;    // of an adjoint rule: what the derivative that comes in is like
   Inst *forward; // of a function with rules
   FnDecl *decl;  // the rule
   Loc loc;

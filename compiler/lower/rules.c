@@ -1,5 +1,6 @@
 // The user's derivative rules as IR functions. In: an instance of a function with rules; out, beside it:
-//   f.adjoint   f's parameters, then an adjoint per float result -> f's results, then an adjoint per float parameter leaf
+//   f.adjoint   f's parameters, then an adjoint per float result -> f's results, then an adjoint per float parameter leaf;
+//               the adjoints' sizes that f's parameters do not have come after its own sizes
 //   f.tangent   f's parameters, then a tangent per float parameter leaf -> a tangent per float result
 // The function an adjoint returns is called on the incoming derivative at each of its returns.
 #include "lower/internal.h"
@@ -31,6 +32,7 @@ static Inst *rule_inst(Lower *l, Inst *of, FnDecl *rule, RuleKind kind) {
   Inst *r = ARENA_NEW(l->arena, Inst);
   const Callable *f = &of->call;
   *r = (Inst){.real = of->real, .rule = kind, .of = of, .decl = rule, .loc = rule->name_loc};
+  if (kind == RULE_ADJOINT) r->seed = value_type(r);
   for (int i = 0; i < f->n; i++)
     if (f->types[i]->kind == TYPE_FN) {
       lower_fail(l, rule->name_loc, "a rule cannot be used for `%s`, which takes a function", of->fn->name);
@@ -45,7 +47,7 @@ static Inst *rule_inst(Lower *l, Inst *of, FnDecl *rule, RuleKind kind) {
   }
   r->call.result = rule_type(l, r);
   inst_open(l, r, name_of(l, "%s.%s", of->fn->name, kind == RULE_ADJOINT ? "adjoint" : "tangent"));
-  if (r->n_size_params != of->n_size_params)
+  if (r->n_sizes != of->n_sizes)
     lower_fail(l, rule->name_loc, "the sizes of this rule's parameters are not those of `%s`", of->fn->name);
   if (kind == RULE_ADJOINT) seed_params(l, r, value_type(r), name_of(l, "adjoint"));
   for (int i = f->n; kind == RULE_TANGENT && i < rule->params.len; i++)
