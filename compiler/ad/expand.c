@@ -24,16 +24,42 @@ static bool same_deriv(const IrDeriv *a, const IrDeriv *b) {
   return true;
 }
 
+typedef struct Search {
+  const IrModule *m;
+  bool *seen; // by place in the module; NULL: calls are not followed
+  bool found;
+} Search;
+
+static void search(Search *s, const IrFunc *f);
+
 static IrWalk find_dcall(void *user, IrOp *op) {
-  bool *found = user;
-  *found |= op->kind == IR_DCALL;
-  return *found ? IR_WALK_STOP : IR_WALK_CONTINUE;
+  Search *s = user;
+  s->found |= op->kind == IR_DCALL;
+  if (op->kind == IR_CALL && s->seen) search(s, ir_func_find(s->m, op->attr.sym));
+  return s->found ? IR_WALK_STOP : IR_WALK_CONTINUE;
 }
 
-static bool no_calls_left(const IrFunc *f) {
-  bool found = false;
-  ir_walk(f->body, find_dcall, &found);
-  return !found;
+static void search(Search *s, const IrFunc *f) {
+  int at = f && f->body ? ir_func_place(s->m, f->name) : -1;
+  if (at < 0 || s->seen[at]) return;
+  s->seen[at] = true;
+  ir_walk(f->body, find_dcall, s);
+}
+
+static bool has_dcalls(const IrFunc *f) {
+  Search s = {.m = f->module};
+  ir_walk(f->body, find_dcall, &s);
+  return s.found;
+}
+
+// It or what it calls. Callees come first, so what is left belongs to a circle.
+static bool reaches_dcalls(const IrFunc *f) {
+  Arena *scratch = arena_new(0);
+  if (!scratch) return true;
+  Search s = {f->module, ARENA_ARRAY(scratch, bool, f->module->funcs.len), false};
+  search(&s, f);
+  arena_free(scratch);
+  return s.found;
 }
 
 // What was refused on the way stands somewhere within the function; this is where it matters.
@@ -49,7 +75,7 @@ static IrFunc *generate(Expand *e, const IrDeriv *d, Loc asked) {
   if (!f->body) {
     Diag *g = diag_add(e->diags, DIAG_AD_REFUSED, asked, "`%s` is not written in dp", f->source_name);
     diag_help(e->diags, g, "wrap it in a dp function that has a derivative rule");
-  } else if (!no_calls_left(f)) {
+  } else if (reaches_dcalls(f)) {
     if (e->failed) return NULL; // one of them was refused; that is told
     Diag *g = diag_add(e->diags, DIAG_AD_REFUSED, asked, "`%s` takes a derivative of itself",
                        f->source_name ? f->source_name : f->name);
@@ -119,7 +145,7 @@ bool ad_expand(IrModule *m, Diags *diags) {
   ir_call_graph(m, m->arena, &order);
   for (int i = 0; i < order.len; i++) {
     IrFunc *f = ir_func_find(m, order.data[i]->name);
-    if (f && f->body && !no_calls_left(f)) ir_rewrite_func(f, expand_dcall, &e);
+    if (f && f->body && has_dcalls(f)) ir_rewrite_func(f, expand_dcall, &e);
   }
   return !e.failed && diags->n_errors == 0;
 }
