@@ -8,7 +8,7 @@
 void lot_add_programs(StrBuf *out, const ProgramSeed *seeds, int n) {
   sb_add(out, program_shared());
   for (int k = 0; k < n; k++) {
-    ProgramText piece = program_piece(seeds[k].bytes, seeds[k].n, k);
+    ProgramText piece = program_piece(seeds[k], k);
     if (piece.text) sb_add(out, piece.text);
     free(piece.text);
   }

@@ -107,7 +107,7 @@ static IrCell leaf_cell(Judge *j, int leaf, const Quads *row) {
 static IrCell own_cell(Judge *j, const IrFunc *f, int k, const Quads *flat) {
   const char *path = f->params[k].path ? f->params[k].path : "n";
   int64_t sizes[] = {j->in.n};
-  if (k < f->n_sizes) return ir_cell_int(strcmp(path, "n") ? 3 : j->in.n);
+  if (k < f->n_sizes) return ir_cell_int(strcmp(path, "n") ? atoi(path) : j->in.n);
   if (!strcmp(path, "idx")) return ir_cell_ints(j->s->arena, 1, sizes, j->in.idx);
   if (!strcmp(path, "k")) return ir_cell_int(j->in.k);
   for (int leaf = 0; leaf < N_LEAVES; leaf++)
@@ -324,7 +324,7 @@ bool oracle_judge(ProgramSeed seed, Outcome *exact, OracleStats *stats, char *wh
   Session s;
   DriverOptions o = driver_options_default();
   Judge j = {.s = &s, .stats = stats, .exact = exact, .why = why, .room = room};
-  j.text = program_text(seed.bytes, seed.n);
+  j.text = program_text(seed);
   j.optimized = j.text.len % 4 == 0;
   *why = 0;
   *exact = (Outcome){.value = (double)NAN};

@@ -1,6 +1,7 @@
 // The generator of random programs: functions. In: bytes. Out: dp source (program_text.h).
 #include "program_gen.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,28 +177,49 @@ static void function_f(Gen *g, unsigned wanted) {
   put(g, "\n}\n");
 }
 
-static ProgramText generate(const uint8_t *bytes, size_t n, int number, bool whole) {
+static bool is_part(char c) { return c == '_' || isalnum((unsigned char)c); }
+
+// The inputs' size takes the place of every n from `from` on.
+static void write_sizes(Gen *g, size_t from, ProgramSeed seed) {
+  Inputs in;
+  char *text = g->text;
+  size_t len = g->len;
+  make_inputs(&in, seed);
+  g->text = NULL;
+  g->len = g->cap = 0;
+  for (size_t i = 0; i < len; i++) {
+    bool alone = i > 0 && !is_part(text[i - 1]) && !is_part(text[i + 1]);
+    if (text[i] == 'n' && alone && i >= from)
+      put(g, "%d", in.n);
+    else
+      put(g, "%c", text[i]);
+  }
+  free(text);
+}
+
+static ProgramText generate(ProgramSeed seed, int number, bool whole) {
   Gen *g = calloc(1, sizeof *g);
   if (!g) return (ProgramText){NULL, 0, 0};
-  *g = (Gen){.bytes = bytes, .n = n, .helpers = true, .indent = 1};
+  *g = (Gen){.bytes = seed.bytes, .n = seed.n, .helpers = true, .indent = 1};
   if (!whole) snprintf(g->suffix, sizeof g->suffix, "_%d", number);
   if (whole) put(g, "%s", shared);
+  size_t own = g->len;
   function_recurse(g);
   // Each feature in at least a fourth, whatever else the bytes say.
   unsigned wanted = (unsigned)(choose(g, 256) & choose(g, 256));
   if (choose(g, 4) == 3) wanted |= FEATURE_SINGLES;
   if (choose(g, 4) == 3) wanted |= FEATURE_CHECKPOINTS;
+  if (choose(g, 3) == 2) g->features |= FEATURE_SIZES;
   own_functions(g);
   if (g->n_functions) wanted |= FEATURE_CALLS | FEATURE_RECURSION;
   function_f(g, wanted);
+  if (g->features & FEATURE_SIZES && !g->failed) write_sizes(g, own, seed);
   ProgramText out = {g->failed ? NULL : g->text, g->len, g->features};
   if (g->failed) free(g->text);
   free(g);
   return out;
 }
 
-ProgramText program_text(const uint8_t *bytes, size_t n) { return generate(bytes, n, 0, true); }
-ProgramText program_piece(const uint8_t *bytes, size_t n, int number) {
-  return generate(bytes, n, number, false);
-}
+ProgramText program_text(ProgramSeed seed) { return generate(seed, 0, true); }
+ProgramText program_piece(ProgramSeed seed, int number) { return generate(seed, number, false); }
 const char *program_shared(void) { return shared; }

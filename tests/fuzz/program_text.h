@@ -5,10 +5,12 @@
 //
 // The function under test is always
 //     fn f(x: f64, y: f64, v: [n]f64, u: [n]f64, m: [n, n]f64, p: P, idx: [n]int, k: int) -> f64
-// with `struct P { a: f64, w: [3]f64 }`; it expects n >= 3, 0 <= idx[i] < n and a small k >= 0. Its own functions are random
-// too; a few others are the same for all programs.
+// with `struct P { a: f64, w: [3]f64 }`; it expects n >= 3, 0 <= idx[i] < n and a small k >= 0. In one program of three a number,
+// the size of its inputs, stands for n. Its own functions are random too; a few others are the same for all programs.
 #ifndef DP_PROGRAM_TEXT_H
 #define DP_PROGRAM_TEXT_H
+
+#include "program_inputs.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +25,8 @@
   X(SLICES, "slices")                                                                                        \
   X(CALLS, "calls")                                                                                          \
   X(SINGLES, "f32")                                                                                          \
-  X(CHECKPOINTS, "checkpoints")
+  X(CHECKPOINTS, "checkpoints")                                                                              \
+  X(SIZES, "known sizes")
 
 enum {
 #define FEATURE_BIT(name, text) FEATURE_BIT_##name,
@@ -43,10 +46,10 @@ typedef struct ProgramText {
   unsigned features; // ProgramFeature
 } ProgramText;
 
-ProgramText program_text(const uint8_t *bytes, size_t n);
+ProgramText program_text(ProgramSeed seed);
 // Several programs in one file: what all of them share, and one program, all of whose functions end in _<number>.
 const char *program_shared(void);
-ProgramText program_piece(const uint8_t *bytes, size_t n, int number);
+ProgramText program_piece(ProgramSeed seed, int number);
 
 void program_bytes(uint64_t seed, uint8_t *out, size_t n);
 

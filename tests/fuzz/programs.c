@@ -210,8 +210,8 @@ static bool value_alone(Check *c) {
 }
 
 static bool optimized(Check *c) {
-  static const Setting plain[] = {{2, false, 0}, {2, false, 2}, {3, false, 8}};
-  static const char *const names[] = {"-O2", "-O2 --lanes 2", "-O3 --lanes 8"};
+  static const Setting plain[] = {{2, false, 0}, {2, false, 2}, {2, false, 8}};
+  static const char *const names[] = {"-O2", "-O2 --lanes 2", "-O2 --lanes 8"};
   bool ok = checked(c, LOT_DERIVATIVES, (Setting){3, true, 0}, "--strict-fp -O0 and -O3");
   for (int i = 0; ok && i < 3; i++)
     if (turn(c, 3, i)) ok = checked(c, LOT_DERIVATIVES, plain[i], names[i]);
@@ -246,7 +246,7 @@ static const char *printed_adjoint(Check *c, int k) {
   const char *path = arena_printf(c->arena, "/tmp/dp-program-%ld.dp", (long)getpid());
   snprintf(name, sizeof name, "f_%d", k);
   const char *const argv[] = {"dp", "grad", "--strict-fp", path, name};
-  ProgramText piece = program_piece(c->seeds[k].bytes, c->seeds[k].n, k);
+  ProgramText piece = program_piece(c->seeds[k], k);
   StrBuf text;
   sb_init(&text, c->arena);
   sb_add(&text, program_shared());
@@ -335,7 +335,7 @@ static void prepare(Check *c) {
   lot_add_programs(&text, c->seeds, c->n);
   c->programs = text.data;
   for (int k = 0; k < c->n; k++) {
-    ProgramText one = program_piece(c->seeds[k].bytes, c->seeds[k].n, k);
+    ProgramText one = program_piece(c->seeds[k], k);
     c->singles[k] = one.features & FEATURE_SINGLES;
     free(one.text);
     make_inputs(&c->in[k], c->seeds[k]);
@@ -365,7 +365,7 @@ bool programs_check(const ProgramSeed *seeds, const Outcome *exact, int n, int w
   if (c) dp_context_free(c->ctx);
   arena_free(arena);
   if (ok || n > 1) return ok;
-  ProgramText one = program_text(seeds[0].bytes, seeds[0].n);
+  ProgramText one = program_text(seeds[0]);
   size_t at = strlen(why);
   if (one.text) snprintf(why + at, room - at, "\n%s", one.text);
   free(one.text);

@@ -106,10 +106,10 @@ static void keep(Fuzz *z, long number, ProgramSeed seed, const Outcome *exact) {
   if (z->n_kept == LOT) check_lot(z);
 }
 
-// As machine code three of four are small: they cost half as much, and find as much.
+// As machine code most are small: they cost half as much, and find as much.
 static size_t size_of(const Fuzz *z, const uint8_t bytes[BYTES], bool code) {
   int which = bytes[BYTES - 1], some = bytes[BYTES - 2];
-  if (code && which % 4) return (size_t)(LEAST_BYTES + some % (FEW_BYTES - LEAST_BYTES));
+  if (code && which % 8) return (size_t)(LEAST_BYTES + some % (FEW_BYTES - LEAST_BYTES));
   return (size_t)(FEW_BYTES + some % (z->bytes - FEW_BYTES));
 }
 
