@@ -395,6 +395,7 @@ static const Foreign foreign[] = {
 };
 
 static bool starts_with(const Lexer *lx, const char *text) {
+  if (lx->pos >= lx->len || lx->s[lx->pos] != *text) return false; // nearly always
   size_t n = strlen(text);
   return lx->len - lx->pos >= n && memcmp(lx->s + lx->pos, text, n) == 0;
 }
@@ -552,8 +553,9 @@ static void lex_punct(Lexer *lx) {
   const Spelling *best = NULL;
   size_t best_len = 0;
   for (int i = 0; i < N_PUNCTS; i++) {
+    if (!starts_with(lx, puncts[i].text)) continue;
     size_t n = strlen(puncts[i].text);
-    if (n > best_len && starts_with(lx, puncts[i].text)) best = &puncts[i], best_len = n;
+    if (n > best_len) best = &puncts[i], best_len = n;
   }
   if (!best) {
     lex_unknown(lx);
