@@ -17,6 +17,11 @@ bool const_get(const IrFunc *f, IrVal v, Const *out) {
   return true;
 }
 
+bool const_is_zero(const IrFunc *f, IrVal v) {
+  Const c;
+  return const_get(f, v, &c) && (c.elem == IR_F64 || c.elem == IR_F32) && c.v.f == 0;
+}
+
 bool const_same(Const a, Const b) { return a.elem == b.elem && a.v.i == b.v.i; }
 
 IrVal const_emit(IrBuilder *b, Const c) {

@@ -22,8 +22,8 @@ int opt_pass_find(const char *name) {
 }
 
 void opt_for_reading(bool disabled[OPT_PASS_COUNT]) {
-  static const OptPass machine[] = {OPT_elements, OPT_guards, OPT_jam,   OPT_lanes,
-                                    OPT_leaves,   OPT_place,  OPT_split, OPT_starts};
+  static const OptPass machine[] = {OPT_elements, OPT_guards,  OPT_jam,   OPT_lanes, OPT_leaves,
+                                    OPT_place,    OPT_regular, OPT_split, OPT_starts};
   for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) disabled[machine[i]] = true;
 }
 
@@ -94,6 +94,7 @@ static void several_rows(Run *r, IrFunc *f) {
   f = run(r, OPT_place, f);
   f = run(r, OPT_jam, f);
   f = run(r, OPT_merge, f);
+  f = run(r, OPT_regular, f);
   clean(r, f);
 }
 

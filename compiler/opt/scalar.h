@@ -44,7 +44,8 @@ typedef struct Const {
 } Const;
 
 bool const_get(const IrFunc *f, IrVal v, Const *out);
-bool const_same(Const a, Const b); // bit for bit
+bool const_same(Const a, Const b);            // bit for bit
+bool const_is_zero(const IrFunc *f, IrVal v); // 0.0 or -0.0
 IrVal const_emit(IrBuilder *b, Const c);
 // What operation k makes of constants, exactly as at run time; false where that is not known (elementary functions) or
 // where it is an error or NaN (whose sign and payload are the machine's business). `to`: what conversions convert to.

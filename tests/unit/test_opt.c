@@ -208,6 +208,7 @@ Test(golden, accumulate) { check_golden("accumulate", opt_accumulate); }
 Test(golden, guards) { check_golden("guards", opt_guards); }
 Test(golden, starts) { check_golden("starts", opt_starts); }
 Test(golden, leaves) { check_golden("leaves", opt_leaves); }
+Test(golden, regular) { check_golden("regular", opt_regular); }
 Test(golden, upward) { check_golden("upward", opt_upward); }
 Test(golden, chain) { check_golden("chain", opt_chain); }
 Test(golden, elements) { check_golden("elements", opt_elements); }
@@ -663,6 +664,7 @@ Test(random, accumulate) { check_random(opt_accumulate, "accumulate"); }
 Test(random, guards) { check_random(opt_guards, "guards"); }
 Test(random, starts) { check_random(opt_starts, "starts"); }
 Test(random, leaves) { check_random(opt_leaves, "leaves"); }
+Test(random, regular) { check_random(opt_regular, "regular"); }
 Test(random, upward) { check_random(opt_upward, "upward"); }
 Test(random, chain) { check_random(opt_chain, "chain"); }
 Test(random, elements) { check_random(opt_elements, "elements"); }
