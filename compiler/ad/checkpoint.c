@@ -59,12 +59,5 @@ static IrWalk find(void *user, IrOp *op) {
 IrFunc *ad_with_blocks(IrFunc *f) {
   bool any = false;
   ir_walk(f->body, find, &any);
-  if (!any) return f;
-  IrMap map;
-  IrFunc *now = ir_func_like(f, &map, f->arena);
-  IrBuilder b = ir_builder(now);
-  IrVal *yields = ARENA_ARRAY(f->arena, IrVal, f->body->n_yields);
-  ir_rewrite_ops(&b, &map, f->body, yields, in_blocks, NULL);
-  ir_set_results(now, yields, f->body->n_yields, NULL);
-  return now;
+  return any ? ir_rewritten(f, in_blocks, NULL) : f;
 }

@@ -168,14 +168,19 @@ void ir_clone_ops(IrBuilder *b, IrMap *map, const IrRegion *r, IrVal *yields) {
   ir_rewrite_ops(b, map, r, yields, NULL, NULL);
 }
 
-IrFunc *ir_rewrite_func(IrFunc *f, IrRewrite *fn, void *user) {
-  if (!f->body) return f;
+IrFunc *ir_rewritten(IrFunc *f, IrRewrite *fn, void *user) {
   IrMap map;
   IrFunc *now = ir_func_like(f, &map, f->arena);
   IrBuilder b = ir_builder(now);
   IrVal *yields = ARENA_ARRAY(f->arena, IrVal, f->body->n_yields);
   ir_rewrite_ops(&b, &map, f->body, yields, fn, user);
   ir_set_results(now, yields, f->body->n_yields, NULL);
+  return now;
+}
+
+IrFunc *ir_rewrite_func(IrFunc *f, IrRewrite *fn, void *user) {
+  if (!f->body) return f;
+  IrFunc *now = ir_rewritten(f, fn, user);
   ir_module_replace(f->module, f, now);
   return now;
 }

@@ -325,6 +325,7 @@ typedef bool IrRewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op);
 void ir_rewrite_ops(IrBuilder *b, IrMap *map, const IrRegion *r, IrVal *yields, IrRewrite *fn, void *user);
 // The whole pass: a new function like f, body rewritten, results set, f replaced in its module. Returns the new one.
 IrFunc *ir_rewrite_func(IrFunc *f, IrRewrite *fn, void *user);
+IrFunc *ir_rewritten(IrFunc *f, IrRewrite *fn, void *user); // the same beside f, not in the module
 // The same where whole regions change: the visitor emits r's operations at b and fills `yields` (n_yields), with the map in
 // `user`. The operation is emitted by it; the function is new if *changed is set, else f.
 typedef void IrRebuild(void *user, IrBuilder *b, const IrRegion *r, IrVal *yields);
