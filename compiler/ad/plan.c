@@ -359,8 +359,8 @@ static void connect_operands(Cut *c, const IrOp *op, int node) {
       mincut_edge(c->graph, needed_node(c, reads.data[k]), node, CUT_INFINITE);
 }
 
-// An array that the loop around changes from iteration to iteration. To have it again would mean keeping it whole; unless that
-// happens anyway, it is better to keep what was read of it.
+// An array that the loop around changes from iteration to iteration. To have it again would mean keeping it whole, or making it
+// again; unless that happens anyway, it is better to keep what was read of it.
 static bool is_passing_array(const Planner *p, IrVal v) {
   const IrValue *val = ir_val(p->f, v);
   if (!val->type.rank || !val->region->owner || p->kept[v]) return false;
@@ -736,17 +736,23 @@ static void plan_function(Planner *p, bool split) {
   }
 }
 
-// Arrays that the plan keeps; false: none that it did not count on.
+static bool note_array(Planner *p, IrVal v) {
+  if (!ir_type(p->f, v).rank || p->kept[v]) return false;
+  return p->kept[v] = true;
+}
+
+// Arrays that the plan keeps, or makes again whole; false: none that it did not count on.
 static bool note_kept(Planner *p) {
   bool more = false;
   for (int v = 1; v < p->f->vals.len; v++) {
     const OpPlan *plan = p->plan->ops[v];
     for (int i = 0; plan && i < plan->op->n_regions; i++) {
-      const IrVals *saved = &plan->regions[i].saved;
-      for (int k = 0; k < saved->len; k++) {
-        if (!ir_type(p->f, saved->data[k]).rank || p->kept[saved->data[k]]) continue;
-        more = p->kept[saved->data[k]] = true;
-      }
+      const RegionPlan *r = &plan->regions[i];
+      const IrRegion *in = plan->op->regions[i];
+      for (int k = 0; k < r->saved.len; k++) more |= note_array(p, r->saved.data[k]);
+      for (int k = 0; r->recompute && k < in->ops.len; k++)
+        for (int n = 0; r->recompute[k] && n < in->ops.data[k]->n_results; n++)
+          more |= note_array(p, ir_result(in->ops.data[k], n));
     }
   }
   return more;

@@ -17,7 +17,7 @@ typedef struct Planner {
   PlanUsers *users; // by value
   bool *on_stack;   // by an operation's first result: what it saves has to go to the stacks
   bool again;       // that was found out for another operation: plan anew
-  bool *kept;       // by value: an array that some loop keeps anyway, as an earlier plan has it
+  bool *kept;       // by value: an array that an earlier plan keeps or makes again anyway
 } Planner;
 
 // What the reverse sweep of one region reads.

@@ -95,6 +95,8 @@ static const char *why_computed(Arena *a, const AdPart *p, const AdValue *v, int
   if (v->keep < 0.0)
     return arena_printf(a, p->order == AD_FUSED ? "about %s" : "about %s; nothing is kept by iteration",
                         cycles(a, v->again > 0.0 ? v->again : 0.0));
+  if (v->again > v->keep)
+    return arena_printf(a, "about %s, which something else takes anyway", cycles(a, v->again));
   if (v->again >= 0.0)
     return arena_printf(a, "about %s, less than the %.0f to keep and load it", cycles(a, v->again), v->keep);
   return "from what is kept";
