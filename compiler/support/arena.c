@@ -31,11 +31,12 @@ Arena *arena_new(size_t budget_bytes) {
   return a;
 }
 
-// Large chunks come from the system, so that they go back there: the C library would keep what it once had.
+// Large chunks come from the system, all their pages at once, so that they go back there: the C library would keep what it
+// once had.
 static Chunk *chunk_new(size_t cap) {
   size_t bytes = sizeof(Chunk) + cap;
   if (cap < LARGEST_CHUNK) return calloc(1, bytes);
-  void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   return at == MAP_FAILED ? NULL : at;
 }
 
