@@ -2,7 +2,8 @@
 //
 // Checks random programs, one for each seed from N on, until `count` are done or the time is over: all of them by the oracle,
 // every so many of them as machine code too, a lot at a time. A program that fails is made as small as it goes and shown with
-// its seed; with --first it is only named, and the run ends.
+// its seed; with --first it is only named, and the run ends. `--seed N --count 1 --machine 1` checks one alone, in every way that
+// lots take turns in; --machine 0 without machine code, which gives the seed another program, a larger one.
 #include "program_lot.h"
 #include "program_oracle.h"
 
@@ -75,12 +76,14 @@ static void show(Fuzz *z, long number, uint8_t *bytes, size_t n, bool code) {
   fflush(stdout);
 }
 
+static int most_failures(const Fuzz *z) { return z->first ? 1 : MOST_FAILURES; }
+
 // The programs of a lot that fails, each alone.
 static void look_closer(Fuzz *z) {
   ProgramStats stats = z->code;
   int before = z->failures;
   strcpy(z->other, z->why);
-  for (int k = 0; k < z->n_kept; k++)
+  for (int k = 0; k < z->n_kept && z->failures < most_failures(z); k++)
     if (!programs_check(&z->seeds[k], &z->exact[k], 1, 0, &z->code, z->why, ROOM))
       show(z, z->numbers[k], z->kept[k], z->seeds[k].n, true);
   z->code = stats;
@@ -176,7 +179,7 @@ int main(int argc, char **argv) {
   time_t start = time(NULL);
   for (long k = 0; k < z->count && (!z->seconds || time(NULL) - start < z->seconds); k++) {
     one(z, z->seed + k);
-    if (z->failures >= (z->first ? 1 : MOST_FAILURES)) break;
+    if (z->failures >= most_failures(z)) break;
   }
   if (z->n_kept) check_lot(z);
   report(z);
