@@ -57,6 +57,10 @@ static const char *what_to_do(const IrOp *op) {
     return "give it a rule with `adjoint` or `tangent`, or write `detach(...)` around its argument if the "
            "derivative is meant to stop here";
   if (op->kind == IR_FTOI) return "write `int(detach(...))` if the derivative is meant to stop here";
+  if (op->kind == IR_TRAIN || op->kind == IR_MINIMIZE)
+    return "write the descent as a loop over `grad`, or use `descend` or `bfgs` of `import optimize`, which "
+           "have "
+           "derivatives; or `detach(...)` what goes in if the derivative is meant to stop here";
   return "write `detach(...)` around what goes in if the derivative is meant to stop here";
 }
 
