@@ -2,6 +2,7 @@
 // becomes the IR value of that size, so that what sema proved equal is the same value here.
 #include "lower/internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,12 +179,29 @@ static Value *rebuild_leaves(Gen *g, const Type *t, const IrVals *vals) {
   return value_from(g, t, vals->data, &at);
 }
 
-// Of a literal of numbers and nothing else: how many, with the sizes from `axis` on; 0 if it is another.
+static bool is_number(const Expr *e) {
+  if (e->kind == EXPR_UNARY && e->unary.op == UNARY_NEG) return is_number(e->unary.arg);
+  if (e->kind != EXPR_BINARY) return e->kind == EXPR_INT || e->kind == EXPR_FLOAT;
+  bool simple = e->binary.op == BIN_ADD || e->binary.op == BIN_SUB || e->binary.op == BIN_MUL ||
+                e->binary.op == BIN_DIV;
+  return simple && type_is_float(e->type) && is_number(e->binary.left) && is_number(e->binary.right);
+}
+
+// As the program would compute it.
+static double float_of(const Expr *e, IrElem elem) {
+  if (e->kind == EXPR_UNARY) return -float_of(e->unary.arg, elem);
+  if (e->kind != EXPR_BINARY) return number_value(e, elem);
+  double a = float_of(e->binary.left, elem), b = float_of(e->binary.right, elem);
+  double v = e->binary.op == BIN_ADD   ? a + b
+             : e->binary.op == BIN_SUB ? a - b
+             : e->binary.op == BIN_MUL ? a * b
+                                       : a / b;
+  return elem == IR_F32 ? (double)(float)v : v;
+}
+
+// Of a literal of numbers, computed ones too, and nothing else: how many, with the sizes from `axis` on; 0 if it is another.
 static int64_t count_numbers(const Expr *e, int rank, int axis, int64_t *sizes) {
-  if (axis == rank) {
-    if (e->kind == EXPR_UNARY && e->unary.op == UNARY_NEG) e = e->unary.arg;
-    return e->kind == EXPR_INT || e->kind == EXPR_FLOAT;
-  }
+  if (axis == rank) return is_number(e);
   int n = e->kind == EXPR_ARRAY ? e->array.elems.len : 0;
   int64_t inner = n ? count_numbers(e->array.elems.data[0], rank, axis + 1, sizes) : 0;
   for (int i = 1; i < n && inner; i++)
@@ -198,14 +216,13 @@ static void put_numbers(const Expr *e, IrElem elem, double *f, int64_t *i, int64
     for (int k = 0; k < e->array.elems.len; k++) put_numbers(e->array.elems.data[k], elem, f, i, at);
     return;
   }
-  bool negative = e->kind == EXPR_UNARY;
-  if (negative) e = e->unary.arg;
-  if (i) {
-    i[(*at)++] = negative ? (int64_t)(0 - (uint64_t)e->int_value) : e->int_value;
+  if (!i) {
+    f[(*at)++] = float_of(e, elem);
     return;
   }
-  double v = number_value(e, elem);
-  f[(*at)++] = negative ? -v : v;
+  bool negative = false;
+  for (; e->kind == EXPR_UNARY; e = e->unary.arg) negative = !negative;
+  i[(*at)++] = negative ? (int64_t)(0 - (uint64_t)e->int_value) : e->int_value;
 }
 
 // NULL: the literal is short, or holds more than numbers.
@@ -220,6 +237,8 @@ static Value *lower_table(Gen *g, const Expr *e) {
   double *f = elem == IR_INT ? NULL : ARENA_ARRAY(a, double, n);
   int64_t *i = elem == IR_INT ? ARENA_ARRAY(a, int64_t, n) : NULL;
   put_numbers(e, elem, f, i, &at);
+  for (int64_t k = 0; f && k < n; k++)
+    if (!isfinite(f[k])) return NULL; // a table is printed as numbers
   Value *v = table_value(g, elem, &(IrTable){n, f, i}, sizes, rank);
   return grows ? value_leaf(g, grown_from(g, v->val)) : v;
 }
