@@ -1,14 +1,13 @@
 // Arena: memory freed all at once. In: sizes; out: zeroed, 16-byte aligned blocks. Every stage allocates here.
-// What must hold: a chunk's bytes past `used` are zero, because they come from calloc or mmap and are handed out once only.
+// What must hold: a chunk's bytes past `used` are zero, because they come from calloc and are handed out once only.
 #include "support/support.h"
 
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-enum { ARENA_ALIGN = 16, FIRST_CHUNK = 64 * 1024, LARGEST_CHUNK = 1 * 1024 * 1024 };
+enum { ARENA_ALIGN = 16, FIRST_CHUNK = 64 * 1024, LARGEST_CHUNK = 1024 * 1024 };
 
 // What an exhausted arena may still hand out, so that whoever caught the unwinding can report it.
 enum { REPORT_SLACK = 256 * 1024 };
@@ -31,26 +30,10 @@ Arena *arena_new(size_t budget_bytes) {
   return a;
 }
 
-// Large chunks come from the system, all their pages at once, so that they go back there: the C library would keep what it
-// once had.
-static Chunk *chunk_new(size_t cap) {
-  size_t bytes = sizeof(Chunk) + cap;
-  if (cap < LARGEST_CHUNK) return calloc(1, bytes);
-  void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  return at == MAP_FAILED ? NULL : at;
-}
-
-static void chunk_free(Chunk *c) {
-  if (c->cap < LARGEST_CHUNK)
-    free(c);
-  else
-    munmap(c, sizeof *c + c->cap);
-}
-
 void arena_clear(Arena *a) {
   for (Chunk *c = a->last, *prev; c; c = prev) {
     prev = c->prev;
-    chunk_free(c);
+    free(c);
   }
   a->last = NULL;
   a->used = 0;
@@ -88,7 +71,7 @@ static void add_chunk(Arena *a, size_t at_least) {
   size_t cap = a->last ? a->last->cap * 2 : FIRST_CHUNK;
   if (cap > LARGEST_CHUNK) cap = LARGEST_CHUNK;
   if (cap < at_least) cap = at_least;
-  Chunk *c = chunk_new(cap);
+  Chunk *c = calloc(1, sizeof(Chunk) + cap);
   if (!c) {
     a->used -= at_least;
     exhausted(a);
