@@ -17,6 +17,8 @@
 #include "opt/internal.h"
 #include "opt/scalar.h"
 
+#include <math.h>
+
 enum { FEWEST_GUARDS = 4, MOST_FACTORS = 4, MOST_OPS = 2000 };
 
 // ---- what a guard is ---------------------------------------------------------------------------------------------------
@@ -117,11 +119,17 @@ static bool is_late(const Part *p, const IrOp *op) {
   return false;
 }
 
-// The copy goes without the guard if its factors can be computed first, and be added up.
+// Can it be computed first, and added up with the others? A constant is known to be finite, or not.
+static bool is_testable(const Regular *s, const Part *p, IrVal factor) {
+  Const c;
+  if (const_get(s->f, factor, &c)) return isfinite(c.v.f);
+  return !p->late[factor] && ir_type(s->f, factor).elem == ir_type(s->f, p->like).elem;
+}
+
+// The copy goes without the guard if all of its factors can be tested.
 static void add_guard(Regular *s, Part *p, const IrOp *op, const IrVals *factors) {
   for (int k = 0; k < factors->len; k++)
-    if (p->late[factors->data[k]] || ir_type(s->f, factors->data[k]).elem != ir_type(s->f, p->like).elem)
-      return;
+    if (!is_testable(s, p, factors->data[k])) return;
   for (int k = 0; k < factors->len; k++) {
     IrVal v = factors->data[k];
     if (!p->early[v] && !ir_is_const(s->f, v)) vec_push(s->arena, &p->factors, v);
@@ -145,7 +153,8 @@ static bool find_part(Regular *s, Part *p) {
     if (guard && !p->like) p->like = g.t;
     if (guard) add_guard(s, p, op, &factors);
   }
-  return p->n_guards >= FEWEST_GUARDS && p->factors.len <= p->n_guards && p->end - p->first <= MOST_OPS;
+  bool pays = p->n_guards >= FEWEST_GUARDS && p->factors.len <= p->n_guards;
+  return pays && p->factors.len && p->end - p->first <= MOST_OPS;
 }
 
 // What factors follow from comes early too.
