@@ -118,6 +118,8 @@ const char *src_list(Writer *w, const IrVal *vals, int n) {
 
 // ---- scalar expressions -------------------------------------------------------------------------------------------------
 
+enum { NUMBERS_DEPTH = 8 }; // looked through for something else than numbers
+
 static const char *infix(Writer *w, const IrOp *op, const char *sign, int prec, bool right_tighter) {
   return arena_printf(w->arena, "%s %s %s", src_operand(w, op->args[0], prec), sign,
                       src_operand(w, op->args[1], prec + right_tighter));
@@ -141,6 +143,25 @@ static void set_sum(Writer *w, const IrOp *op) {
 
 static void set_call(Writer *w, const IrOp *op, const char *name) {
   src_set(w, op->result, arena_printf(w->arena, "%s(%s)", name, src_list(w, op->args, op->n_args)),
+          PREC_ATOM);
+}
+
+// Numbers alone would take the type that is asked for: f32(sin(0.375)) has no f64 in it.
+static bool only_numbers(const IrFunc *f, IrVal v, int depth) {
+  const IrOp *op = ir_val(f, v)->def;
+  if (!op || op->n_regions || (op->n_args == 0 && op->kind != IR_CONST)) return false;
+  for (int k = 0; depth > 0 && k < op->n_args; k++)
+    if (!only_numbers(f, op->args[k], depth - 1)) return false;
+  return true;
+}
+
+static void set_conversion(Writer *w, const IrOp *op) {
+  const char *to = ir_elem_text((IrElem)ir_type(w->f, op->result).elem), *x = src_text(w, op->args[0]);
+  bool numbers = op->kind == IR_FCVT && only_numbers(w->f, op->args[0], NUMBERS_DEPTH);
+  const char *from = ir_elem_text((IrElem)ir_type(w->f, op->args[0]).elem);
+  src_set(w, op->result,
+          numbers ? arena_printf(w->arena, "%s(%s(%s))", to, from, x)
+                  : arena_printf(w->arena, "%s(%s)", to, x),
           PREC_ATOM);
 }
 
@@ -193,7 +214,7 @@ bool src_expression(Writer *w, const IrOp *op) {
             0);
     return true;
   case IR_ITOF:
-  case IR_FCVT: set_call(w, op, ir_elem_text((IrElem)ir_type(w->f, op->result).elem)); return true;
+  case IR_FCVT: set_conversion(w, op); return true;
   case IR_FTOI:
   case IR_BTOI: set_call(w, op, "int"); return true;
   case IR_LEN: set_call(w, op, "len"); return true;
