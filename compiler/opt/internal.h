@@ -17,6 +17,9 @@ int opt_axes_read(Arena *scratch, const IrFunc *f, const IrOp *loop,
 int opt_axes_carried(Arena *scratch, const IrFunc *f, const IrOp *loop,
                      int k); // carried, or built by a build
 
+// By value: something changes it, carries it on or hands it on; an array that is not taken is only read by GET.
+const bool *opt_taken(Arena *a, const IrFunc *f);
+
 // ---- small.c: arrays of a few elements --------------------------------------------------------------------------
 
 typedef struct KnownSizes {

@@ -2,6 +2,7 @@
 // allow: scalars and tables that are pure and total, as the loop may not run at all; and where it is known to run, whatever
 // its first iteration does before it can fail, branches and builds included. Nothing leaves a branch, which may be there to
 // keep it from being computed.
+#include "opt/internal.h"
 #include "opt/scalar.h"
 
 typedef struct Moved {
@@ -17,7 +18,7 @@ typedef struct Licm {
   PtrMap first, last;    // by loop: the operations that move in front of it, indices into moved
   PtrMap gone;           // operations that are moved
   PtrMap effect;         // regions whose operations so far have one
-  bool *taken;           // by value: an array that something changes, carries on or hands on
+  const bool *taken;     // by value: an array that something changes, carries on or hands on
 } Licm;
 
 static bool is_loop(const IrOp *op) {
@@ -45,14 +46,6 @@ static bool is_movable(const Licm *l, const IrOp *op) {
   for (int k = 0; k < op->n_regions; k++)
     if (!ir_walk(op->regions[k], find_unsure, NULL)) return false;
   return true;
-}
-
-static IrWalk note_taken(void *user, IrOp *op) {
-  Licm *l = user;
-  for (int k = 0; k < op->n_args; k++) l->taken[op->args[k]] |= op->kind != IR_GET;
-  for (int r = 0; r < op->n_regions; r++)
-    for (int k = 0; k < op->regions[r]->n_yields; k++) l->taken[op->regions[r]->yields[k]] = true;
-  return IR_WALK_CONTINUE;
 }
 
 // Does the loop run, and op in its first iteration, whatever happens before it?
@@ -120,8 +113,7 @@ IrFunc *opt_licm(IrFunc *f) {
   if (!f->body) return f;
   Licm l = {.arena = f->arena, .func = f};
   l.home = ARENA_ARRAY(f->arena, const IrRegion *, f->vals.len);
-  l.taken = ARENA_ARRAY(f->arena, bool, f->vals.len);
-  ir_walk(f->body, note_taken, &l);
+  l.taken = opt_taken(f->arena, f);
   vec_push(l.arena, &l.moved, ((Moved){0}));
   ir_walk(f->body, plan, &l);
   return l.moved.len > 1 ? ir_rewrite_func(f, rewrite, &l) : f;

@@ -12,6 +12,7 @@
 //   %r = for %j = %q, %n, %1 with (%b) { ... set %j, %f }
 //
 // What the build reads must stay as it is, and be little.
+#include "opt/internal.h"
 #include "opt/scalar.h"
 
 enum { MOST_OPS = 12 };
@@ -26,20 +27,12 @@ typedef struct Starts {
   const IrFunc *f;
   Arena *arena;
   const int *uses;
-  bool *taken; // by value: an array that something else than GET uses
+  const bool *taken; // by value: an array that something else than GET uses
   VEC(Start) all;
   PtrMap by_acc, by_loop; // 1 + the index in `all`; of a loop the first of its neighbours
 } Starts;
 
 // ---- finding them ------------------------------------------------------------------------------------------------------
-
-static IrWalk note_taken(void *user, IrOp *op) {
-  Starts *s = user;
-  for (int k = 0; k < op->n_args; k++) s->taken[op->args[k]] |= op->kind != IR_GET;
-  for (int r = 0; r < op->n_regions; r++)
-    for (int k = 0; k < op->regions[r]->n_yields; k++) s->taken[op->regions[r]->yields[k]] = true;
-  return IR_WALK_CONTINUE;
-}
 
 static bool is_little(const Starts *s, const IrRegion *body) {
   if (body->ops.len > MOST_OPS) return false;
@@ -160,8 +153,7 @@ IrFunc *opt_starts(IrFunc *f) {
   Arena *scratch = f->body ? arena_new(0) : NULL;
   if (!scratch) return f;
   Starts s = {.f = f, .arena = scratch, .uses = ir_use_counts(scratch, f)};
-  s.taken = ARENA_ARRAY(scratch, bool, f->vals.len);
-  ir_walk(f->body, note_taken, &s);
+  s.taken = opt_taken(scratch, f);
   ir_walk(f->body, find, &s);
   if (s.all.len) f = ir_rewrite_func(f, rewrite, &s);
   arena_free(scratch);

@@ -51,3 +51,17 @@ int opt_axes_carried(Arena *scratch, const IrFunc *f, const IrOp *loop, int k) {
   if (loop->kind == IR_BUILD) return 1;
   return axes_touched(scratch, f, loop, loop->regions[0]->args[1 + k], k);
 }
+
+static IrWalk note_taken(void *user, IrOp *op) {
+  bool *taken = user;
+  for (int k = 0; k < op->n_args; k++) taken[op->args[k]] |= op->kind != IR_GET;
+  for (int r = 0; r < op->n_regions; r++)
+    for (int k = 0; k < op->regions[r]->n_yields; k++) taken[op->regions[r]->yields[k]] = true;
+  return IR_WALK_CONTINUE;
+}
+
+const bool *opt_taken(Arena *a, const IrFunc *f) {
+  bool *taken = ARENA_ARRAY(a, bool, f->vals.len);
+  ir_walk(f->body, note_taken, taken);
+  return taken;
+}
