@@ -280,7 +280,7 @@ void scalar(Gen *g, int depth) {
     scalar_leaf(g);
     return;
   }
-  switch (choose(g, 29)) {
+  switch (choose(g, 30)) {
   case 1: call2(g, "(", depth, " + ", ")"); break;
   case 2: call2(g, "(", depth, " - ", ")"); break;
   case 3: call2(g, "(", depth, " * ", ")"); break;
@@ -309,6 +309,7 @@ void scalar(Gen *g, int depth) {
   case 26: call2(g, "pair(", depth, ", ", choose(g, 2) ? ").0" : ").1"); break;
   case 27: array_of(g, "logsumexp(", depth, ")"); break;
   case 28: derivative(g, depth); break;
+  case 29: call2(g, "(", depth, " / 1.25 - ", " / 8.0)"); break;
   default: scalar_leaf(g); break;
   }
 }

@@ -34,6 +34,22 @@ static void scalar_update(Gen *g, int depth) {
   put(g, form == 4 ? ") ^ 2\n" : ")\n");
 }
 
+// Averages of itself and others, by constants.
+static void mean_update(Gen *g) {
+  const Var *s = pick(g, VAR_SCALAR, true);
+  if (!s) {
+    scalar_declaration(g, 1);
+    return;
+  }
+  put(g, "%s = %s / 4.0", s->name, s->name);
+  for (int n = 2 + choose(g, 4), parts = n; n > 0; n--) {
+    put(g, choose(g, 2) ? " + %s / %d.0 * sin(" : " - %s / %d.0 * cos(", s->name, 2 * parts);
+    scalar(g, choose(g, 2));
+    put(g, choose(g, 2) ? " / 2.0)" : ")");
+  }
+  put(g, "\n");
+}
+
 static void array_declaration(Gen *g, int depth) {
   char name[NAME_BYTES];
   if (depth > 0 && choose(g, 4) == 3) {
@@ -409,7 +425,7 @@ static void growing(Gen *g, int depth) {
 
 // False: the block ends here.
 static bool statement(Gen *g, int depth) {
-  int kind = choose(g, 23);
+  int kind = choose(g, 24);
   if (kind == 0 || g->left <= 0) return false;
   g->left--;
   start_line(g);
@@ -451,6 +467,7 @@ static bool statement(Gen *g, int depth) {
   case 17: leave(g, 1); break;
   case 18: swap(g); break;
   case 22: checkpointed_loop(g); break;
+  case 23: mean_update(g); break;
   case 21: singles_update(g, 2); break;
   case 20: records_update(g, 2), g->features |= FEATURE_STRUCTS; break;
   default: growing(g, 2); break;
