@@ -111,18 +111,18 @@ static bool independent(const Merge *m, const IrRegion *r, Pair *p) {
   return !depends_on(m, r->ops.data[p->second], tainted);
 }
 
-static bool find_pair(const Merge *m, const IrRegion *r, Pair *p) {
+// The first pair from this operation on; without one, both are the region's end.
+static void find_pair(const Merge *m, const IrRegion *r, int from, Pair *p) {
   VEC(int) loops = {0};
-  for (int i = 0; i < r->ops.len; i++)
+  for (int i = from; i < r->ops.len; i++)
     if (is_loop(m, r->ops.data[i])) vec_push(m->arena, &loops, i);
-  p->after = ARENA_ARRAY(m->arena, bool, loops.len < 2 ? 0 : r->ops.len);
   for (int i = 0; i < loops.len; i++)
     for (int k = i + 1; k < loops.len && k <= i + NEIGHBOURS; k++) {
       p->first = loops.data[i];
       p->second = loops.data[k];
-      if (candidates(m, r->ops.data[p->first], r->ops.data[p->second]) && independent(m, r, p)) return true;
+      if (candidates(m, r->ops.data[p->first], r->ops.data[p->second]) && independent(m, r, p)) return;
     }
-  return false;
+  p->first = p->second = r->ops.len;
 }
 
 // ---- rebuilding --------------------------------------------------------------------------------------------------------
@@ -194,21 +194,24 @@ static void merge_builds(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *
   m->changed = true;
 }
 
+static void merge_pair(Merge *m, IrBuilder *b, const IrRegion *r, const Pair *p) {
+  const IrOp *first = r->ops.data[p->first], *second = r->ops.data[p->second];
+  bool builds = first->kind == IR_BUILD && second->kind == IR_BUILD;
+  (m->kind == MERGE_CHAINS ? chain_loops : builds ? merge_builds : merge_loops)(m, b, first, second);
+  for (int k = p->first + 1; k < p->second; k++)
+    if (p->after[k]) ir_rebuild_op(b, &m->map, r->ops.data[k], merge_region, m);
+}
+
+// Pair by pair: a row of loops is half as long after each round.
 static void merge_region(void *user, IrBuilder *b, const IrRegion *r, IrVal *yields) {
   Merge *m = user;
-  Pair p;
-  if (!find_pair(m, r, &p)) p.first = p.second = r->ops.len;
-  for (int i = 0; i < r->ops.len; i++) {
-    if (i == p.first || (i > p.first && i < p.second && p.after[i])) continue;
-    if (i != p.second) {
-      ir_rebuild_op(b, &m->map, r->ops.data[i], merge_region, m);
-      continue;
-    }
-    const IrOp *first = r->ops.data[p.first], *second = r->ops.data[p.second];
-    bool builds = first->kind == IR_BUILD && second->kind == IR_BUILD;
-    (m->kind == MERGE_CHAINS ? chain_loops : builds ? merge_builds : merge_loops)(m, b, first, second);
-    for (int k = p.first + 1; k < p.second; k++)
-      if (p.after[k]) ir_rebuild_op(b, &m->map, r->ops.data[k], merge_region, m);
+  Pair p = {.after = ARENA_ARRAY(m->arena, bool, r->ops.len)};
+  for (int at = 0; at < r->ops.len; at = p.second + 1) {
+    find_pair(m, r, at, &p);
+    for (int i = at; i < p.second; i++)
+      if (i < p.first || (i > p.first && !p.after[i]))
+        ir_rebuild_op(b, &m->map, r->ops.data[i], merge_region, m);
+    if (p.second < r->ops.len) merge_pair(m, b, r, &p);
   }
   for (int k = 0; k < r->n_yields; k++) yields[k] = ir_mapped(&m->map, r->yields[k]);
 }
