@@ -321,12 +321,9 @@ Value *lower_call(Gen *g, Expr *e) {
     return sized_like(
         g, e, call_function(g, e, fn_of_decl(g->l, e->call.fn), e->call.args_by_param, e->call.n_params));
   case CALL_VALUE: {
-    int n = e->call.args.len;
-    Expr **args = ARENA_ARRAY(g->arena, Expr *, n);
-    for (int i = 0; i < n; i++) args[i] = e->call.args.data[i].value;
     Fn *fn = fn_of_expr(g, e->call.callee);
     if (!fn) return value_none(g);
-    Value *v = call_function(g, e, fn, args, n);
+    Value *v = call_function(g, e, fn, e->call.args_by_param, e->call.n_params);
     if (e->type->kind != TYPE_VOID) check_dims(g, v, NULL, e->type, fn->name);
     return v;
   }

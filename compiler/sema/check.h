@@ -240,7 +240,11 @@ typedef struct Body {
 } Body;
 Body check_body(Checker *c, Expr *body, Type *want);
 void check_loose_args(Checker *c, Expr *call); // after an error: types everything
+// One expression for each parameter: the argument, or the default. False: they do not fit; then nothing is promised.
+// The second places those of a function value, and reports what does not fit.
 bool place_args(Checker *c, Expr *call, FnDecl *fn, Expr **by_param, bool report);
+bool place_value_args(Checker *c, Expr *call, const FnView *v, Expr **by_param);
+bool is_like(Checker *c, const FnDecl *fn, const Arg *arg); // `like: m` sizes an optimizer
 Type *call_fn(Checker *c, Expr *e, FnDecl *fn, Type *hint);
 FnDecl *pick_overload(Checker *c, Expr *e, Symbol *s);
 void check_inout_args(Checker *c, Expr *call); // places, mutability, overlap
@@ -254,7 +258,8 @@ Type *check_lambda(Checker *c, Expr *e, Type *want, Type **args, int n_args);
 bool needs_arg_types(Checker *c, const Expr *e);
 const Expr *
 fn_origin(const Expr *e); // through let-bound names to the lambda, derivative or declared function
-Name fn_param_name(const Expr *e, int i);
+Name fn_param_name(const Expr *e, int i); // NULL: it has none, or is not known
+Expr *fn_param_default(const Expr *e, int i);
 const char *fn_describe(Checker *c, const Expr *e); // "`mse`", "this function"
 
 // ---- check_builtin.c, check_train.c, check_deriv.c, check_rule.c -----------------------------------------------------

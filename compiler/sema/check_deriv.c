@@ -375,6 +375,25 @@ static Type *rows_of(Checker *c, const Type *directions, Type *t, Loc loc) {
   return outer_shape(c, type_array(c, type_scalar_of(t), 1, directions->dims), t, loc);
 }
 
+// ---- the derivative's parameters -----------------------------------------------------------------------------------------
+
+static void add_name(Deriv *d, Name name) {
+  for (int i = 0; name && i < d->n_params; i++)
+    if (d->names[i] == name) name = NULL; // the target's own: this one is given by position
+  d->names[d->n_params++] = name;
+}
+
+// Beyond the target's: `dx`, the direction of x; or what is pulled back, `ybar` or `ybars`.
+static void name_params(Checker *c, Deriv *d, const FnView *v, const Wrt *w) {
+  bool pulls = d->kind == DERIV_VJP || d->kind == DERIV_VJPS;
+  bool pushes = d->kind == DERIV_JVP || d->kind == DERIV_JVPS || d->kind == DERIV_HVP;
+  d->names = ARENA_ARRAY(c->a, Name, v->n_params + w->n + 2);
+  for (int i = 0; i < v->n_params; i++) add_name(d, fn_param_name(d->target, i));
+  for (int i = 0; pushes && i < w->n; i++)
+    add_name(d, w->names[i] ? intern_cstr(c->names, arena_printf(c->a, "d%s", w->names[i])) : NULL);
+  if (pulls) add_name(d, intern_cstr(c->names, d->kind == DERIV_VJP ? "ybar" : "ybars"));
+}
+
 static Signature *derived(Checker *c, const FnView *v, const Type *target, const Wrt *w, Builtin b, Loc loc) {
   Signature *s = ARENA_NEW(c->a, Signature);
   s->decl = target->scheme ? target->scheme->decl : NULL;
@@ -443,6 +462,7 @@ Type *check_deriv(Checker *c, Expr *e, Builtin b, Type **types, int n_types) {
   e->call.args_by_param[0] = args.target;
   e->call.n_params = 1;
   Wrt w = wrt_of(c, args.target, &v, d);
+  name_params(c, d, &v, &w);
   Signature *s = derived(c, &v, t, &w, b, e->loc);
   for (int i = 0; i < s->n_params; i++)
     if (s->params[i]->kind == TYPE_ERROR) return e->type = c->error;

@@ -25,15 +25,24 @@ Name fn_param_name(const Expr *e, int i) {
   const FnDecl *fn = decl_of(e);
   if (fn) return i < fn->params.len ? fn->params.data[i].name : NULL;
   if (e->kind == EXPR_LAMBDA) return i < e->lambda.params.len ? e->lambda.params.data[i].name : NULL;
-  if (e->kind != EXPR_CALL || !e->call.deriv) return NULL;
-  const Expr *target = e->call.deriv->target;
-  bool own = target->type && target->type->kind == TYPE_FN && i < target->type->n_parts;
-  return own ? fn_param_name(target, i) : NULL;
+  const Deriv *d = e->kind == EXPR_CALL ? e->call.deriv : NULL;
+  return d && i < d->n_params ? d->names[i] : NULL;
+}
+
+Expr *fn_param_default(const Expr *e, int i) {
+  e = fn_origin(e);
+  while (e && e->kind == EXPR_CALL && e->call.deriv && i < e->call.deriv->target->type->n_parts)
+    e = fn_origin(e->call.deriv->target);
+  const FnDecl *fn = e ? decl_of(e) : NULL;
+  return fn && i < fn->params.len ? fn->params.data[i].def : NULL;
 }
 
 const char *fn_describe(Checker *c, const Expr *e) {
   if (e->kind == EXPR_NAME) return arena_printf(c->a, "`%s`", e->name.name);
   if (e->kind == EXPR_FIELD) return arena_printf(c->a, "`%s`", e->field.name);
+  const Expr *target = e->kind == EXPR_CALL && e->call.deriv ? e->call.deriv->target : NULL;
+  if (target && target->kind == EXPR_NAME)
+    return arena_printf(c->a, "`%s(%s)`", e->call.callee->name.name, target->name.name);
   return "this function";
 }
 
@@ -98,7 +107,7 @@ static Type *lambda_param_type(Checker *c, Param *p, int i, Type *want, Type **a
   if (p->type) return resolve_type(c, p->type, SIZES_BIND);
   if (want && i < want->n_parts) return want->parts[i];
   if (args && i < n_args && args[i]) return args[i];
-  if (want || (args && n_args >= 0)) return c->error; // too many parameters: reported by the count
+  if (want) return c->error; // too many parameters: reported by the count
   Diag *g = diag_add(c->d, DIAG_INFER, p->loc, "the type of `%s` does not follow from anything", p->name);
   diag_help(c->d, g, "write it: `fn(%s: f64) => ...`", p->name);
   return c->error;
@@ -339,15 +348,59 @@ static Type *float_literals(Checker *c, Expr *e, Type *t) {
   return check_any(c, e, hint);
 }
 
-static Type **types_of_args(Checker *c, Expr *call, bool floats) {
-  Type **types = ARENA_ARRAY(c->a, Type *, call->call.args.len + 1);
+// The lambda that is called, or differentiated and then called.
+static const Expr *lambda_within(Checker *c, const Expr *e) {
+  while (e && is_deriv_call(c, e) && e->call.args.len) e = e->call.args.data[0].value;
+  return e && e->kind == EXPR_LAMBDA ? e : NULL;
+}
+
+// Which of the lambda's parameters an argument is for; without a lambda, and beyond its parameters, those in order.
+static int param_of_arg(const Expr *lambda, const Arg *arg, int at) {
+  int n = lambda ? lambda->lambda.params.len : 0;
+  for (int i = 0; arg->name && i < n; i++)
+    if (lambda->lambda.params.data[i].name == arg->name) return i;
+  return arg->name && at < n ? -1 : at;
+}
+
+typedef struct ArgTypes {
+  Type **types;
+  int n;
+} ArgTypes;
+
+static ArgTypes types_of_args(Checker *c, Expr *call, const Expr *lambda, bool floats) {
+  ArgTypes out = {NULL, call->call.args.len};
+  if (lambda && lambda->lambda.params.len > out.n) out.n = lambda->lambda.params.len;
+  out.types = ARENA_ARRAY(c->a, Type *, out.n + 1);
   for (int i = 0; i < call->call.args.len; i++) {
-    Expr *v = call->call.args.data[i].value;
+    const Arg *arg = &call->call.args.data[i];
+    Expr *v = arg->value;
+    int at = param_of_arg(lambda, arg, i);
     if (!v || v->kind == EXPR_LAMBDA) continue;
-    types[i] = check_any(c, v, floats ? default_float(c) : NULL);
-    if (floats) types[i] = float_literals(c, v, types[i]);
+    Type *t = check_any(c, v, floats ? default_float(c) : NULL);
+    if (floats) t = float_literals(c, v, t);
+    if (at >= 0) out.types[at] = t;
   }
-  return types;
+  return out;
+}
+
+// A parameter without a type gets it from its argument: is there one?
+static bool lambda_gets_args(Checker *c, const Expr *call, const Expr *lambda) {
+  StrBuf form;
+  sb_init(&form, c->a);
+  Name missing = NULL;
+  for (int k = 0; k < lambda->lambda.params.len; k++) {
+    const Param *p = &lambda->lambda.params.data[k];
+    bool given = p->type != NULL;
+    for (int i = 0; i < call->call.args.len; i++)
+      given |= param_of_arg(lambda, &call->call.args.data[i], i) == k;
+    if (!given && !missing) missing = p->name;
+    sb_addf(&form, "%s%s", k ? ", " : "", p->name);
+  }
+  if (!missing) return true;
+  Diag *g = diag_add(c->d, DIAG_ARGS, call->loc, "an argument is missing in the call of this function: `%s`",
+                     missing);
+  diag_help(c->d, g, "its arguments are (%s)", form.data);
+  return false;
 }
 
 static Type *check_callee(Checker *c, Expr *call, bool *args_known) {
@@ -356,38 +409,21 @@ static Type *check_callee(Checker *c, Expr *call, bool *args_known) {
     return callee->kind == EXPR_NAME ? check_any(c, callee, NULL)
                                      : check_fn_value(c, callee, NULL, NULL, -1, "a call");
   *args_known = true;
-  Type **types = types_of_args(c, call, callee->kind != EXPR_LAMBDA);
-  return check_fn_value(c, callee, NULL, types, call->call.args.len, "a call");
+  const Expr *lambda = lambda_within(c, callee);
+  if (lambda && !lambda_gets_args(c, call, lambda)) return callee->type = c->error;
+  ArgTypes args = types_of_args(c, call, lambda, callee->kind != EXPR_LAMBDA);
+  return check_fn_value(c, callee, NULL, args.types, args.n, "a call");
 }
 
-static bool check_value_args(Checker *c, Expr *call, const FnView *v) {
-  int n = call->call.args.len;
+static bool check_no_inout_args(Checker *c, const Expr *call) {
   bool ok = true;
-  for (int i = 0; i < n; i++) {
+  for (int i = 0; i < call->call.args.len; i++) {
     const Arg *arg = &call->call.args.data[i];
-    if (arg->name) {
-      diag_help(c->d,
-                diag_add(c->d, DIAG_ARGS, arg->name_loc, "a function value takes its arguments by position"),
-                "leave out `%s:`", arg->name);
-      ok = false;
-    }
-    if (arg->is_inout && arg->value) {
-      diag_add(c->d, DIAG_INOUT, arg->value->loc, "a function value has no inout parameters");
-      ok = false;
-    }
+    if (!arg->is_inout || !arg->value) continue;
+    diag_add(c->d, DIAG_INOUT, arg->value->loc, "a function value has no inout parameters");
+    ok = false;
   }
-  if (!ok || n == v->n_params) return ok;
-  StrBuf types;
-  sb_init(&types, c->a);
-  for (int i = 0; i < v->n_params; i++) {
-    Name name = fn_param_name(call->call.callee, i);
-    sb_addf(&types, "%s%s%s%s", i ? ", " : "", name ? name : "", name ? ": " : "",
-            type_text(c->a, v->params[i]));
-  }
-  Diag *g = diag_add(c->d, DIAG_ARGS, call->loc, "%s takes %d argument%s, not %d",
-                     fn_describe(c, call->call.callee), v->n_params, v->n_params == 1 ? "" : "s", n);
-  diag_help(c->d, g, "its arguments are (%s)", types.data ? types.data : "");
-  return false;
+  return ok;
 }
 
 static Symbol *scheme_param(const Type *t, int i) {
@@ -395,29 +431,32 @@ static Symbol *scheme_param(const Type *t, int i) {
   return fn && i < fn->params.len ? fn->params.data[i].symbol : NULL;
 }
 
-static void bind_value_arg(Checker *c, Unifier *u, const FnView *v, const Type *ft, Expr *e, int i,
+static void bind_value_arg(Checker *c, Unifier *u, const FnView *v, const Expr *callee, Expr *e, int i,
                            bool known) {
   SizeSubst none = {0};
+  Type *real = u->real;
+  bool is_default = e == fn_param_default(callee, i);
   Type *formal = v->params[i], *hint = formal;
   if (v->has_real) hint = type_subst(c->a, formal, &none, u->real ? u->real : default_float(c));
-  if (!known || !e->type || e->kind == EXPR_TUPLE) check_expr(c, e, hint);
-  Symbol *s = scheme_param(ft, i);
+  bool typed = e->type && (is_default || (known && e->kind != EXPR_TUPLE));
+  if (!typed) check_expr(c, e, hint);
+  Symbol *s = scheme_param(callee->type, i);
   if (formal->kind == TYPE_INT && s && s->size)
     unify_put(u, s, e->size ? e->size : fresh_opaque(c, e->loc, s->name), e->loc);
   unify_bind(u, formal, e->type, e->loc);
+  if (is_default) u->real = real; // a default follows `real`, it does not set it
 }
 
-static void check_values(Checker *c, Expr *call, Unifier *u, const FnView *v, const Type *ft, bool known) {
+static void check_values(Checker *c, Expr *call, Unifier *u, const FnView *v, bool known) {
   for (int pass = 0; pass < 3; pass++)
     for (int i = 0; i < v->n_params; i++) {
-      Expr *e = call->call.args.data[i].value;
-      if (!e) continue;
+      Expr *e = call->call.args_by_param[i];
       int turn = v->params[i]->kind == TYPE_FN ? 2 : v->has_real && is_flexible(c, e) ? 1 : 0;
       if (turn != pass) continue;
       if (turn == 2)
         check_fn_value(c, e, unify_apply(u, v->params[i]), NULL, -1, "this argument");
       else
-        bind_value_arg(c, u, v, ft, e, i, known);
+        bind_value_arg(c, u, v, call->call.callee, e, i, known);
     }
 }
 
@@ -439,18 +478,21 @@ Type *call_value(Checker *c, Expr *e, Type *hint) {
   }
   e->call.kind = CALL_VALUE;
   FnView v = fn_view(c, ft);
-  if (!check_value_args(c, e, &v)) {
+  Expr **args = ARENA_ARRAY(c->a, Expr *, v.n_params + 1);
+  if (!check_no_inout_args(c, e) || !place_value_args(c, e, &v, args)) {
     check_loose_args(c, e);
     return c->error;
   }
+  e->call.args_by_param = args;
+  e->call.n_params = v.n_params;
   Unifier u;
   unify_init(&u, c, v.vars, v.n_vars);
-  check_values(c, e, &u, &v, ft, known);
+  check_values(c, e, &u, &v, known);
   for (int i = 0; i < v.n_params; i++) {
     Name name = fn_param_name(callee, i);
-    if (v.params[i]->kind == TYPE_FN) continue;
-    expect_type(c, e->call.args.data[i].value, unify_apply(&u, v.params[i]), "argument %d%s%s%s of %s", i + 1,
-                name ? ", `" : "", name ? name : "", name ? "`," : "", fn_describe(c, callee));
+    if (v.params[i]->kind == TYPE_FN || args[i] == fn_param_default(callee, i)) continue;
+    expect_type(c, args[i], unify_apply(&u, v.params[i]), "argument %d%s%s%s of %s", i + 1, name ? ", `" : "",
+                name ? name : "", name ? "`," : "", fn_describe(c, callee));
   }
   for (int i = 0; i < v.n_vars; i++)
     if (!unify_get(&u, v.vars[i])) unify_put(&u, v.vars[i], fresh_opaque(c, e->loc, v.vars[i]->name), e->loc);

@@ -84,6 +84,9 @@ typedef struct Deriv {
   WrtPath *wrt; // explicit or by default every parameter that holds floats
   int n_wrt;
   DerivMode mode;
+  Name
+      *names; // of the derivative's own parameters: those of the target, then seeds; NULL where there is none
+  int n_params;
   Symbol *directions; // JVPS, VJPS: how many, a size that the tangents or adjoints bind
 } Deriv;
 

@@ -130,7 +130,7 @@ typedef enum CallKind {
   CALL_UNRESOLVED,
   CALL_FN,      // a declared function: fn, args_by_param
   CALL_BUILTIN, // a built-in: builtin (sema/builtins.def), args_by_param
-  CALL_VALUE,   // a function value: a parameter, a lambda, a derivative expression; args in order
+  CALL_VALUE,   // a function value: a parameter, a lambda, a derivative expression; args_by_param
 } CallKind;
 
 struct Expr {
