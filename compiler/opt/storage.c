@@ -1,5 +1,6 @@
 // Optimisation, after memory: where short-lived arrays live. In: a function in which every array's end is explicit. Out:
-// an array that ends in the region it was made in, in the very memory it was made in, loses its FREE:
+// an array that ends in the region it was made in, in the very memory it was made in, loses its FREE; so does one that is
+// made in a branch and ends behind it:
 //   on_stack   if its sizes are small constants, it lives in the function's frame;
 //   kept       if it is made inside a loop, its block is kept from iteration to iteration and only ever exchanged for a
 //              larger one; the function frees it at its end. So loops do not allocate.
@@ -46,7 +47,7 @@ static bool takes(const Use *u) {
   return (op->kind == IR_FOR && u->operand >= 3) || op->kind == IR_WHILE;
 }
 
-static bool carried_in_place(Storage *s, IrRegion *body, IrVal arg, int k);
+static bool ends_as_yield(Storage *s, IrRegion *r, IrVal v, int k);
 
 static Next follow(Storage *s, IrVal v, IrRegion *r) {
   Next n = {0};
@@ -66,7 +67,7 @@ static Next follow(Storage *s, IrVal v, IrRegion *r) {
     if (u->op->kind == IR_FREE) continue;
     if (u->op->kind == IR_FOR) {
       int k = u->operand - 3;
-      if (!carried_in_place(s, u->op->regions[0], u->op->regions[0]->args[1 + k], k))
+      if (!ends_as_yield(s, u->op->regions[0], u->op->regions[0]->args[1 + k], k))
         return (Next){.lost = true};
       n.v = ir_result(u->op, k);
     } else if (u->op->kind == IR_WHILE) {
@@ -78,19 +79,20 @@ static Next follow(Storage *s, IrVal v, IrRegion *r) {
   return n;
 }
 
-// Does every iteration leave carried value k in the block it came in?
-static bool carried_in_place(Storage *s, IrRegion *body, IrVal arg, int k) {
-  for (IrVal v = arg;;) {
-    if (v == body->yields[k]) {
+// Is the block that is v here the one that the region yields as its k-th? (An iteration leaves it where it came in; a
+// branch hands out what it made.)
+static bool ends_as_yield(Storage *s, IrRegion *r, IrVal v, int k) {
+  for (;;) {
+    if (v == r->yields[k]) {
       int yields = 0;
       for (int i = 0; i < s->uses[v].len; i++) {
         const Use *u = &s->uses[v].data[i];
-        if (u->op ? takes(u) : u->at != body) return false;
+        if (u->op ? takes(u) : u->at != r) return false;
         yields += !u->op;
       }
       return yields == 1;
     }
-    Next n = follow(s, v, body);
+    Next n = follow(s, v, r);
     if (n.lost || !n.v) return false;
     v = n.v;
   }
@@ -135,19 +137,104 @@ static void remove_op(IrRegion *r, const IrOp *op) {
   r->ops.len--;
 }
 
-static void decide(Storage *s, IrRegion *r, IrOp *op) {
+typedef struct End {
+  IrRegion *at;
+  IrOp *op; // FREE
+} End;
+
+// Blocks that get their places together, and where they end.
+typedef struct Group {
+  VEC(IrOp *) makers;
+  VEC(End) ends;
+} Group;
+
+static int64_t frame_bytes(const Storage *s, const IrOp *maker) { // -1: not for the frame
   int64_t bytes = 0;
-  IrOp **ends = ARENA_ARRAY(s->arena, IrOp *, op->n_results);
-  for (int k = 0; k < op->n_results; k++) {
-    IrVal v = ir_result(op, k);
-    if (ir_type(s->f, v).grow || !(ends[k] = end_of(s, v, r))) return;
-    int64_t b = constant_bytes(s, v);
-    bytes = b < 0 || bytes < 0 ? -1 : bytes + b;
+  for (int k = 0; k < maker->n_results; k++) {
+    int64_t b = constant_bytes(s, ir_result(maker, k));
+    if (b < 0) return -1;
+    bytes += b;
   }
-  op->on_stack = bytes >= 0 && s->stack_bytes + bytes <= STACK_BYTES;
-  op->kept = !op->on_stack && in_loop(r);
-  if (op->on_stack) s->stack_bytes += bytes;
-  for (int k = 0; (op->on_stack || op->kept) && k < op->n_results; k++) remove_op(r, ends[k]);
+  return bytes;
+}
+
+// Outside loops all of them have to fit into the frame.
+static void settle(Storage *s, const IrRegion *r, const Group *g) {
+  bool loop = in_loop(r);
+  int64_t bytes = s->stack_bytes;
+  for (int i = 0; i < g->makers.len && !loop; i++) {
+    int64_t b = frame_bytes(s, g->makers.data[i]);
+    bytes += b;
+    if (b < 0 || bytes > STACK_BYTES) return;
+  }
+  for (int i = 0; i < g->makers.len; i++) {
+    IrOp *maker = g->makers.data[i];
+    int64_t b = frame_bytes(s, maker);
+    maker->on_stack = b >= 0 && s->stack_bytes + b <= STACK_BYTES;
+    maker->kept = !maker->on_stack;
+    if (maker->on_stack) s->stack_bytes += b;
+  }
+  for (int i = 0; i < g->ends.len; i++) remove_op(g->ends.data[i].at, g->ends.data[i].op);
+}
+
+static bool add_end(Storage *s, Group *g, IrVal v, IrRegion *r) {
+  IrOp *end = ir_type(s->f, v).grow ? NULL : end_of(s, v, r);
+  if (end) vec_push(s->arena, &g->ends, ((End){r, end}));
+  return end != NULL;
+}
+
+static void decide(Storage *s, IrRegion *r, IrOp *op) {
+  Group g = {0};
+  for (int k = 0; k < op->n_results; k++)
+    if (!add_end(s, &g, ir_result(op, k), r)) return;
+  vec_push(s->arena, &g.makers, op);
+  settle(s, r, &g);
+}
+
+// ---- what branches make -----------------------------------------------------------------------------------------------
+
+// What made the block that is v; NULL: not in this region.
+static IrOp *maker_of(const Storage *s, IrVal v, const IrRegion *r) {
+  for (;;) {
+    const IrValue *val = ir_val(s->f, v);
+    if (val->region != r || !val->def) return NULL;
+    const IrOp *op = val->def;
+    if (makes_block(op)) return (IrOp *)op;
+    if (op->kind == IR_FOR)
+      v = op->args[3 + val->index];
+    else if (ir_op_info[op->kind].flags & IR_U)
+      v = op->args[0];
+    else
+      return NULL;
+  }
+}
+
+// Each result of a maker ends in the branch or is one of its yields.
+static bool add_makers_in(Storage *s, Group *g, IrRegion *branch) {
+  const IrOp *op = branch->owner;
+  int first = g->makers.len, found = 0, handed_out = 0;
+  for (int k = 0; k < op->n_results; k++) {
+    if (!ir_type(s->f, ir_result(op, k)).rank) continue;
+    IrOp *maker = maker_of(s, branch->yields[k], branch);
+    bool known = false, here = false;
+    for (int j = 0; maker && j < maker->n_results && !here; j++)
+      here = ends_as_yield(s, branch, ir_result(maker, j), k);
+    if (!here) return false;
+    found++;
+    for (int i = first; i < g->makers.len; i++) known |= g->makers.data[i] == maker;
+    if (known) continue;
+    vec_push(s->arena, &g->makers, maker);
+    for (int j = 0; j < maker->n_results; j++) handed_out += !add_end(s, g, ir_result(maker, j), branch);
+  }
+  return found == handed_out;
+}
+
+static void decide_branches(Storage *s, IrRegion *r, IrOp *op) {
+  Group g = {0};
+  for (int k = 0; k < op->n_results; k++)
+    if (ir_type(s->f, ir_result(op, k)).rank && !add_end(s, &g, ir_result(op, k), r)) return;
+  if (g.ends.len && add_makers_in(s, &g, op->regions[0]) && add_makers_in(s, &g, op->regions[1]))
+    settle(s, r, &g);
 }
 
 static void place(Storage *s, IrRegion *r) {
@@ -155,6 +242,7 @@ static void place(Storage *s, IrRegion *r) {
     IrOp *op = r->ops.data[i];
     for (int k = 0; k < op->n_regions; k++) place(s, op->regions[k]);
     if (makes_block(op) && op->n_results) decide(s, r, op);
+    if (op->kind == IR_IF) decide_branches(s, r, op);
   }
 }
 

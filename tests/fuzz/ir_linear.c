@@ -1,6 +1,7 @@
 // A judge of functions after the memory and storage passes: arrays are linear. Walks every path once; in: a verified
 // function; out: the first array that is used after its end, ended twice, ended by somebody who does not own it, or never
-// ended. What lives in the frame or in a kept block needs no end, stays in its block and in the region it was made in.
+// ended. What lives in the frame or in a kept block needs no end, stays in its block and in the region it was made in, or
+// is what the branches hand out, both of them.
 #include "ir_judge.h"
 
 typedef enum Life { UNSEEN, OWNED, BORROWED, ENDED } Life;
@@ -94,6 +95,12 @@ static void open_blocks(Linear *l, const IrOp *op) {
     l->block[op->regions[0]->args[1 + k]] = l->block[op->args[3 + k]] ? op->regions[0]->args[1 + k] : 0;
 }
 
+static IrVal from_branches(Linear *l, const IrOp *op, int k) {
+  bool then = l->block[op->regions[0]->yields[k]], otherwise = l->block[op->regions[1]->yields[k]];
+  if (then != otherwise) fail(l, op, ir_result(op, k), "has a block of its own in one branch only");
+  return then ? ir_result(op, k) : 0;
+}
+
 static void close_blocks(Linear *l, const IrOp *op) {
   for (int k = 0; k < op->n_results; k++) {
     IrVal v = ir_result(op, k);
@@ -101,6 +108,8 @@ static void close_blocks(Linear *l, const IrOp *op) {
       l->block[v] = v;
     else if (op->kind == IR_FOR)
       l->block[v] = l->block[op->args[3 + k]];
+    else if (op->kind == IR_IF)
+      l->block[v] = from_branches(l, op, k);
     else if (ir_op_info[op->kind].flags & IR_U)
       l->block[v] = l->block[op->args[0]];
   }
@@ -129,9 +138,11 @@ static void walk_op(Linear *l, const IrOp *op, const IrRegion *r) {
 }
 
 static void hand_out(Linear *l, const IrRegion *r) {
-  bool loop = r->owner && r->owner->kind == IR_FOR;
+  bool loop = r->owner && r->owner->kind == IR_FOR, branch = r->owner && r->owner->kind == IR_IF;
   for (int k = 0; k < r->n_yields; k++) {
     look(l, NULL, r->yields[k]);
+    IrVal block = l->block[r->yields[k]];
+    if (branch && block && ir_inside(ir_val(l->f, block)->region, r)) continue;
     if (!loop)
       leave_heap(l, NULL, r->yields[k]);
     else if (is_array(l, r->yields[k]) && l->block[r->yields[k]] != l->block[r->args[1 + k]])

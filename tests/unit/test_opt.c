@@ -213,6 +213,9 @@ Test(golden, upward) { check_golden("upward", opt_upward); }
 Test(golden, chain) { check_golden("chain", opt_chain); }
 Test(golden, elements) { check_golden("elements", opt_elements); }
 
+static IrFunc *memory_and_storage(IrFunc *f) { return opt_storage(opt_memory(f)); }
+Test(golden, storage) { check_golden("storage", memory_and_storage); }
+
 // ---- random functions ------------------------------------------------------------------------------------------------
 // Of every kind of operation, nested a few regions deep. Indices are mostly those of loops or guarded, so that most runs
 // come to an end, and some are not, so that checks matter.
