@@ -7,6 +7,8 @@
 //
 // The mark on the inner loop says that no loop around keeps its tapes: the reverse sweep runs the block again from the state
 // at its start, which is all that the outer loop keeps. Bits stay the same: the same operations run in the same order.
+// Reversed once more they do not: both runs of a block then bring back a part of the state's adjoint, and each is carried on
+// alone, J a + J b, where without blocks it is J (a + b).
 #include "ad/internal.h"
 
 static IrVal nearer(IrBuilder *b, IrVal step, IrVal x, IrVal y) {
