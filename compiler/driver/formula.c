@@ -122,6 +122,15 @@ static const Formula *of_call(Arena *a, const char *name, const Formula *x, cons
   return formula_atom(a, arena_printf(a, "%s(%s, %s)", name, formula_text(a, x), formula_text(a, y)));
 }
 
+// A parameter that is a size: its name, or "4 * k" as the type has it.
+static const Formula *of_path(Arena *a, const char *path) {
+  char *rest;
+  long long factor = strtoll(path, &rest, 10);
+  if (rest > path && strncmp(rest, " * ", 3) == 0 && !strpbrk(rest + 3, " ("))
+    return formula_mul(a, formula_const(a, factor), formula_atom(a, rest + 3));
+  return formula_atom(a, strchr(path, ' ') && !strchr(path, '(') ? arena_printf(a, "(%s)", path) : path);
+}
+
 // What the array is called; the first one of those that a loop carries.
 static Name array_name(const IrFunc *f, IrVal v) {
   const IrValue *val = ir_val(f, v);
@@ -156,7 +165,7 @@ static const Formula *of_op(Arena *a, const IrFunc *f, const IrOp *op) {
 const Formula *formula_of(Arena *a, const IrFunc *f, IrVal v) {
   const IrValue *val = ir_val(f, v);
   if (val->type.rank || val->type.elem != IR_INT) return NULL;
-  if (!val->def) return val->region == f->body ? formula_atom(a, f->params[val->index].path) : NULL;
+  if (!val->def) return val->region == f->body ? of_path(a, f->params[val->index].path) : NULL;
   const Formula *x = val->def->n_regions ? NULL : of_op(a, f, val->def);
   if (x || !val->name || val->region != f->body) return x;
   return formula_atom(a, val->name);

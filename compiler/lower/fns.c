@@ -390,8 +390,12 @@ Inst *inst_of(Lower *l, Fn *fn, IrElem real, Fn **fn_args) {
   for (int i = 0; i < c.n; i++) {
     if (c.types[i]->kind != TYPE_FN) continue;
     if (!fn_args || !fn_args[i]) {
-      lower_fail(l, fn->loc, "`%s` takes a function, so it exists only where it is called with one",
-                 fn->name);
+      const Fn *own = fn;
+      while (own->kind == FUNC_DERIV) own = own->target;
+      lower_fail(l, fn->loc,
+                 "`%s` takes a function, so it exists only where it is called with one: ask for a function "
+                 "that calls it",
+                 own->kind == FUNC_DECL ? own->decl->name : own->name);
       return NULL;
     }
     sb_addf(&text, "|%p", (const void *)fn_args[i]->key);

@@ -72,7 +72,8 @@ typedef struct Checker {
   Frame *frame;
   VEC(ModuleInfo *) infos; // as p->modules
   NameMap builtins;
-  VEC(FnDecl *) queue; // functions of standard modules that are used and not checked yet
+  VEC(FnDecl *) queue;  // functions of standard modules that are used and not checked yet
+  const SemaHost *host; // while modules are loaded and checked, else NULL
   int next_symbol, next_opaque;
   int infer_depth, struct_depth;
   int sizes_in; // resolving types: how an unknown size name is taken (SizeNames)
@@ -256,6 +257,9 @@ Type *check_builtin_value(Checker *c, Expr *e, const Symbol *s,
                           Type *want); // `sin`: it becomes `fn(x) => sin(x)`
 Type *check_lambda(Checker *c, Expr *e, Type *want, Type **args, int n_args);
 bool needs_arg_types(Checker *c, const Expr *e);
+// Of the named function e, of type t: has it more than n parameters, and do the rest have defaults?
+bool leaves_defaults(const Expr *e, const Type *t, int n);
+Type *leave_defaults(Checker *c, Expr *e, Type *want, Type **types, int n); // it becomes `fn(x) => f(x)`
 const Expr *
 fn_origin(const Expr *e); // through let-bound names to the lambda, derivative or declared function
 Name fn_param_name(const Expr *e, int i); // NULL: it has none, or is not known

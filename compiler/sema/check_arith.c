@@ -136,10 +136,14 @@ static Type *matmul_type(Checker *c, Type *l, Type *r, Loc loc, Loc left, Loc ri
 
 // ---- arithmetic ----------------------------------------------------------------------------------------------------
 
-static Type *report_int_div(Checker *c, Loc loc) {
+static Type *report_int_div(Checker *c, Loc loc, const Expr *left) {
   Diag *g = diag_add(c->d, DIAG_INT_DIV, loc, "`/` does not divide ints");
   diag_note(c->d, g, "it would be unclear whether the quotient is rounded");
-  diag_help(c->d, g, "for the floored quotient write `div(a, b)`; for a float, `f64(a) / b`");
+  if (left && left->kind == EXPR_INT)
+    diag_help(c->d, g, "for a float write `%lld.0`; for the floored quotient, `div(a, b)`",
+              (long long)left->int_value);
+  else
+    diag_help(c->d, g, "for the floored quotient write `div(a, b)`; for a float, `f64(a) / b`");
   return c->error;
 }
 
@@ -160,7 +164,7 @@ Type *arith_type(Checker *c, BinaryOp op, Type *l, Type *r, Loc loc, Loc left, L
   const char *what = arena_printf(c->a, "`%s`", binary_op_text(op));
   Type *elem = join_numbers(c, type_scalar_of(l), type_scalar_of(r), loc, what);
   if (!elem) return c->error;
-  if (op == BIN_DIV && elem->kind == TYPE_INT) return report_int_div(c, loc);
+  if (op == BIN_DIV && elem->kind == TYPE_INT) return report_int_div(c, loc, NULL);
   return broadcast(c, l, r, elem, loc, left, right, what);
 }
 
@@ -253,5 +257,7 @@ Type *check_binary(Checker *c, Expr *e, Type *hint) {
   Loc loc = e->binary.op_loc.file ? e->binary.op_loc : e->loc;
   if (compares) return compare_type(c, op, l->type, r->type, loc);
   set_size(c, e, op, l->size, r->size);
+  if (op == BIN_DIV && l->type->kind == TYPE_INT && r->type->kind == TYPE_INT)
+    return report_int_div(c, loc, l);
   return arith_type(c, op, l->type, r->type, loc, l->loc, r->loc);
 }

@@ -117,8 +117,10 @@ static void check_update(Checker *c, Stmt *s, Type *target) {
   diag_span(c->d, g, s->assign.target->loc, "`%s`", type_text(c->a, target));
   diag_span(c->d, g, s->assign.value->loc, "`%s`", type_text(c->a, value));
   diag_note(c->d, g, "a variable keeps the type it is declared with");
-  if (target->kind == TYPE_INT)
-    diag_help(c->d, g, "declare it as a float, `0.0`, or convert with `int(...)`");
+  if (target->kind != TYPE_INT) return;
+  diag_help(c->d, g, "declare it as a float, `0.0`, or convert with `int(...)`");
+  if (s->assign.target->kind == EXPR_NAME && t->kind != TYPE_ARRAY)
+    s->assign.target->name.symbol->type = t; // what it was meant to be
 }
 
 // `x = 1` where there is no x: elsewhere that declares it.

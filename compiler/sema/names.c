@@ -305,6 +305,29 @@ static Name importing(Checker *c, Name name) {
   return NULL;
 }
 
+// Does this text declare the function?
+static bool declares(const char *text, Name name) {
+  size_t len = strlen(name);
+  for (const char *at = strstr(text, "\nfn "); at; at = strstr(at + 1, "\nfn "))
+    if (strncmp(at + 4, name, len) == 0 && at[4 + len] == '(') return true;
+  return false;
+}
+
+// A standard module of that name, or one that has the function; NULL if there is none.
+static const char *std_module_with(Checker *c, Name name) {
+  const SemaHost *h = c->host;
+  const char *with = NULL;
+  for (int i = 0; h && h->std_module && h->std_names && h->std_names[i]; i++) {
+    const char *module = h->std_names[i];
+    if (strcmp(module, "prelude") == 0) continue;
+    if (strcmp(module, name) == 0) return module;
+    size_t len;
+    const char *text = h->std_module(h->user, module, &len);
+    if (!with && text && declares(text, name)) with = module;
+  }
+  return with;
+}
+
 Diag *report_unknown_name(Checker *c, Name name, Loc loc) {
   for (int i = 0; c->module && i < c->module->lost.len; i++)
     if (c->module->lost.data[i] == name) return NULL;
@@ -314,8 +337,13 @@ Diag *report_unknown_name(Checker *c, Name name, Loc loc) {
   const char *module = importing(c, name);
   Name near = !seen || module ? NULL : known ? suggest_local(c, name) : suggest_name(c, name);
   if (known && !near && !module) near = known->here;
+  const char *std = seen && !module && !known ? std_module_with(c, name) : NULL;
   diag_label(c->d, g, "not found in this scope");
-  if (near) {
+  if (std && strcmp(std, name) == 0) {
+    diag_help(c->d, g, "it is a standard module: write `import %s` at the top of the file", std);
+  } else if (std) {
+    diag_help(c->d, g, "it stands in a standard module: `import %s`, then `%s.%s`", std, std, name);
+  } else if (near) {
     diag_help(c->d, g, "did you mean `%s`?", near);
     g->replace = near;
   } else if (module) {
@@ -324,7 +352,7 @@ Diag *report_unknown_name(Checker *c, Name name, Loc loc) {
     diag_help(c->d, g, "%s", known->help);
   }
   make_known(c, name);
-  return near || known || module ? NULL : g;
+  return near || known || module || std ? NULL : g;
 }
 
 // What other languages call it.

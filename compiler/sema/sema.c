@@ -75,9 +75,11 @@ Program *sema_program(Arena *a, Interner *names, Sources *sources, Diags *diags,
   Checker *c = &w->checker;
   checker_init(c, p);
   if (!load_program(c, host, path, text, len)) return p;
+  c->host = host;
   declare_modules(c);
   for (int i = 0; i < c->infos.len; i++) check_module(c, c->infos.data[i]);
   drain_queue(c);
+  c->host = NULL;
   return p;
 }
 
