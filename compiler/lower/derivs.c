@@ -129,12 +129,12 @@ void deriv_callable(Lower *l, const Fn *fn, Callable *c) {
   case DERIV_VJPS: {
     Type **rows = ARENA_ARRAY(l->arena, Type *, fn->n_wrt);
     for (int i = 0; i < fn->n_wrt; i++) rows[i] = rows_type(l, fn, by[i]);
-    add_param(l, c, rows_type(l, fn, target.result), name_of(l, "adjoints"));
+    add_param(l, c, rows_type(l, fn, target.result), name_of(l, "ybars"));
     c->result = pair(l, target.result, by_wrt(l, fn, rows, &target));
     break;
   }
   case DERIV_VJP:
-    add_param(l, c, target.result, name_of(l, "adjoint"));
+    add_param(l, c, target.result, name_of(l, "ybar"));
     c->result = pair(l, target.result, d);
     break;
   case DERIV_JACOBIAN: c->result = jacobian_type(l, fn, by, &target); break;

@@ -383,14 +383,15 @@ static void add_name(Deriv *d, Name name) {
   d->names[d->n_params++] = name;
 }
 
-// Beyond the target's: `dx`, the direction of x; or what is pulled back, `ybar` or `ybars`.
+// Beyond the target's: `dx`, the direction of x (`vx` of hvp); or what is pulled back, `ybar` or `ybars`.
 static void name_params(Checker *c, Deriv *d, const FnView *v, const Wrt *w) {
   bool pulls = d->kind == DERIV_VJP || d->kind == DERIV_VJPS;
   bool pushes = d->kind == DERIV_JVP || d->kind == DERIV_JVPS || d->kind == DERIV_HVP;
+  const char *prefix = d->kind == DERIV_HVP ? "v" : "d";
   d->names = ARENA_ARRAY(c->a, Name, v->n_params + w->n + 2);
   for (int i = 0; i < v->n_params; i++) add_name(d, fn_param_name(d->target, i));
   for (int i = 0; pushes && i < w->n; i++)
-    add_name(d, w->names[i] ? intern_cstr(c->names, arena_printf(c->a, "d%s", w->names[i])) : NULL);
+    add_name(d, w->names[i] ? intern_cstr(c->names, arena_printf(c->a, "%s%s", prefix, w->names[i])) : NULL);
   if (pulls) add_name(d, intern_cstr(c->names, d->kind == DERIV_VJP ? "ybar" : "ybars"));
 }
 

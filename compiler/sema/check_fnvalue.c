@@ -187,23 +187,45 @@ static Expr *name_expr(Checker *c, Loc loc, Name name) {
   return e;
 }
 
-// The name becomes `fn(x) => sin(x)`.
-static void become_lambda(Checker *c, Expr *e, int n) {
-  static const char *const names[] = {"x", "y", "z"};
+// The function f becomes `fn(x) => f(x)`.
+static void become_lambda_of(Checker *c, Expr *e, const Name *names, int n) {
   Loc loc = e->loc;
-  Name called = e->name.name;
-  Expr *call = ARENA_NEW(c->a, Expr);
+  Expr *call = ARENA_NEW(c->a, Expr), *callee = ARENA_NEW(c->a, Expr);
+  *callee = *e;
   *call = (Expr){.kind = EXPR_CALL, .loc = loc};
-  call->call.callee = name_expr(c, loc, called);
+  call->call.callee = callee;
   *e = (Expr){.kind = EXPR_LAMBDA, .loc = loc};
   for (int i = 0; i < n; i++) {
-    Name name = intern_cstr(c->names, names[i]);
-    Param param = {.name = name, .loc = loc};
-    Arg arg = {.value = name_expr(c, loc, name)};
+    Param param = {.name = names[i], .loc = loc};
+    Arg arg = {.value = name_expr(c, loc, names[i])};
     vec_push(c->a, &e->lambda.params, param);
     vec_push(c->a, &call->call.args, arg);
   }
   e->lambda.body = call;
+}
+
+// The name becomes `fn(x) => sin(x)`.
+static void become_lambda(Checker *c, Expr *e, int n) {
+  Name names[] = {intern_cstr(c->names, "x"), intern_cstr(c->names, "y"), intern_cstr(c->names, "z")};
+  become_lambda_of(c, e, names, n);
+}
+
+bool leaves_defaults(const Expr *e, const Type *t, int n) {
+  if (e->kind != EXPR_NAME && e->kind != EXPR_FIELD) return false;
+  for (int i = n; i < t->n_parts; i++)
+    if (!fn_param_default(e, i)) return false;
+  return t->n_parts > n;
+}
+
+Type *leave_defaults(Checker *c, Expr *e, Type *want, Type **types, int n) {
+  Name *names = ARENA_ARRAY(c->a, Name, n + 1);
+  for (int i = 0; i < n; i++) {
+    names[i] = fn_param_name(e, i);
+    if (!names[i] || names[i] == c->n_underscore)
+      names[i] = intern_cstr(c->names, arena_printf(c->a, "x%d", i));
+  }
+  become_lambda_of(c, e, names, n);
+  return check_lambda(c, e, want, types, n);
 }
 
 // Of a name that is built-in and in the prelude (max), the parameters it is to take decide.
@@ -333,6 +355,9 @@ Type *check_fn_value(Checker *c, Expr *e, Type *want, Type **args, int n_args, c
     return e->type = c->error;
   }
   if (!check_no_inout(c, e, t, what)) return e->type = c->error;
+  if (want && want->result && leaves_defaults(e, t, want->n_parts))
+    t = leave_defaults(c, e, want, want->parts, want->n_parts);
+  if (t->kind == TYPE_ERROR) return t;
   if (want) match_fn(c, e, want, t, what);
   return t;
 }

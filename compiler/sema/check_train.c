@@ -127,7 +127,8 @@ static void check_loss(Checker *c, Expr *loss, Type **types, Expr **args, int n,
   Type *t = check_fn_value(c, loss, NULL, types, n, "the loss");
   if (bad || t->kind != TYPE_FN) return;
   FnView v = fn_view(c, t);
-  if (v.n_params != n) {
+  bool leaves = leaves_defaults(loss, t, n);
+  if (v.n_params != n && !leaves) {
     Diag *g = diag_add(c->d, DIAG_ARGS, loss->loc, "%s takes %d argument%s, and is given %d: %s",
                        fn_describe(c, loss), v.n_params, v.n_params == 1 ? "" : "s", n, args_are);
     diag_label(c->d, g, "`%s`", type_text(c->a, t));
@@ -148,7 +149,8 @@ static void check_loss(Checker *c, Expr *loss, Type **types, Expr **args, int n,
     if (match == MATCH_SIZE) report_sizes(c, args[i]->loc, &m, want, types[i], what);
     if (match == MATCH_TYPE) report_mismatch(c, DIAG_TYPE, args[i]->loc, want, types[i], what);
   }
-  if (ok) check_loss_result(c, loss, unify_apply(&u, v.result));
+  if (!ok || !check_loss_result(c, loss, unify_apply(&u, v.result))) return;
+  if (leaves) leave_defaults(c, loss, NULL, types, n);
 }
 
 // A lambda's data is a batch: how many rows it has is not known.
