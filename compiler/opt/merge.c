@@ -9,6 +9,7 @@
 
 // So many loops are tried with one; a function of thousands of loops would take for ever.
 enum { NEIGHBOURS = 64 };
+enum { EXPENSIVE = 8 }; // cost of what is better not computed twice
 
 typedef struct Pair {
   int first, second; // positions in the region
@@ -59,8 +60,39 @@ static bool same_bound(const Merge *m, const IrOp *a, const IrOp *b, int k) {
   return (!v || ir_is_const_int(m->f, v, &x)) && (!w || ir_is_const_int(m->f, w, &y)) && x == y;
 }
 
-static bool is_loop(const Merge *m, const IrOp *op) {
-  return op->kind == IR_FOR || (m->kind != MERGE_READERS && op->kind == IR_BUILD && op->n_args == 1);
+static bool is_loop(const IrOp *op) {
+  return op->kind == IR_FOR || (op->kind == IR_BUILD && op->n_args == 1);
+}
+
+static bool is_expensive(const IrRegion *r) {
+  for (int i = 0; i < r->ops.len; i++)
+    if (ir_op_info[r->ops.data[i]->kind].cost > EXPENSIVE) return true;
+  return false;
+}
+
+// Does the first build compute all that the second one does, in the same order, something expensive among it? Gives by value
+// of the second one what it is in the first; NULL: it does not.
+static const IrVal *all_in(const Merge *m, const IrOp *first, const IrOp *second) {
+  const IrRegion *big = first->regions[0], *small = second->regions[0];
+  if (small->ops.len > big->ops.len || !is_expensive(small)) return NULL;
+  IrVal *same = ARENA_ARRAY(m->arena, IrVal, m->f->vals.len);
+  for (int v = 0; v < m->f->vals.len; v++) same[v] = (IrVal)v;
+  same[small->args[0]] = big->args[0];
+  for (int i = 0, j = 0; j < small->ops.len; i++) {
+    if (i == big->ops.len) return NULL;
+    const IrOp *x = big->ops.data[i], *y = small->ops.data[j];
+    bool alike = x->kind == y->kind && x->attr.i == y->attr.i && x->n_args == y->n_args &&
+                 x->n_results == 1 && y->n_results == 1 && !x->n_regions;
+    for (int k = 0; alike && k < x->n_args; k++) alike = x->args[k] == same[y->args[k]];
+    if (alike) same[small->ops.data[j++]->result] = x->result;
+  }
+  return same;
+}
+
+// Readers are FORs; of builds, those where one, for a derivative, keeps more of what the other computes.
+static bool are_readers(const Merge *m, const IrOp *a, const IrOp *b) {
+  if (a->kind != b->kind) return false;
+  return a->kind == IR_FOR || all_in(m, a, b) || all_in(m, b, a);
 }
 
 // Would the merged loop change an array that the other part still reads? Then it would have to be copied.
@@ -76,7 +108,8 @@ static bool takes_from(const Merge *m, const IrOp *a, const IrOp *b) {
 }
 
 static bool candidates(const Merge *m, const IrOp *a, const IrOp *b) {
-  if (!is_loop(m, a) || !is_loop(m, b) || a->lanes != b->lanes || a->masked != b->masked) return false;
+  if (m->kind == MERGE_READERS && a->kind != b->kind) return false;
+  if (a->lanes != b->lanes || a->masked != b->masked) return false;
   for (int k = 0; k < 3; k++)
     if (!same_bound(m, a, b, k)) return false;
   if (a->attr.i != b->attr.i) return false;
@@ -84,7 +117,7 @@ static bool candidates(const Merge *m, const IrOp *a, const IrOp *b) {
   if (both) return false;
   if (m->kind == MERGE_CHAINS) return chain_fits(m, a, b);
   if (!reads_common_array(m, a, b)) return false;
-  return m->kind == MERGE_READERS || (!takes_from(m, a, b) && !takes_from(m, b, a));
+  return m->kind == MERGE_READERS ? are_readers(m, a, b) : (!takes_from(m, a, b) && !takes_from(m, b, a));
 }
 
 // Which operations between the two go behind: those that depend on the first. None with an effect may overtake another:
@@ -115,7 +148,7 @@ static bool independent(const Merge *m, const IrRegion *r, Pair *p) {
 static void find_pair(const Merge *m, const IrRegion *r, int from, Pair *p) {
   VEC(int) loops = {0};
   for (int i = from; i < r->ops.len; i++)
-    if (is_loop(m, r->ops.data[i])) vec_push(m->arena, &loops, i);
+    if (is_loop(r->ops.data[i])) vec_push(m->arena, &loops, i);
   for (int i = 0; i < loops.len; i++)
     for (int k = i + 1; k < loops.len && k <= i + NEIGHBOURS; k++) {
       p->first = loops.data[i];
@@ -194,10 +227,42 @@ static void merge_builds(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *
   m->changed = true;
 }
 
+// One build computes what both do: it yields what the other one wants as well.
+static void share_build(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *second) {
+  const IrVal *same = all_in(m, first, second);
+  const IrOp *big = same ? first : second, *small = same ? second : first;
+  if (!same) same = all_in(m, second, first);
+  const IrVal *had = big->regions[0]->yields, *wanted = small->regions[0]->yields;
+  int n = big->n_results, *at = ARENA_ARRAY(m->arena, int, small->n_results);
+  IrVal size = ir_mapped(&m->map, big->args[0]);
+  IrVal *yields = ARENA_ARRAY(m->arena, IrVal, n + small->n_results);
+  IrBuilder in;
+  b->loc = big->loc;
+  IrOp *now = ir_build(b, &size, 1, &in);
+  body_of(m, &in, big, NULL, yields);
+  for (int k = 0; k < small->n_results; k++) {
+    at[k] = 0;
+    while (at[k] < big->n_results && had[at[k]] != same[wanted[k]]) at[k]++;
+    if (at[k] < big->n_results) continue;
+    at[k] = n;
+    yields[n++] = ir_mapped(&m->map, same[wanted[k]]);
+  }
+  ir_yield(&in, yields, n);
+  ir_close_build(b, now);
+  for (int k = 0; k < big->n_results; k++) ir_map_set(&m->map, ir_result(big, k), ir_result(now, k));
+  for (int k = 0; k < small->n_results; k++) ir_map_set(&m->map, ir_result(small, k), ir_result(now, at[k]));
+  m->changed = true;
+}
+
 static void merge_pair(Merge *m, IrBuilder *b, const IrRegion *r, const Pair *p) {
   const IrOp *first = r->ops.data[p->first], *second = r->ops.data[p->second];
   bool builds = first->kind == IR_BUILD && second->kind == IR_BUILD;
-  (m->kind == MERGE_CHAINS ? chain_loops : builds ? merge_builds : merge_loops)(m, b, first, second);
+  if (m->kind == MERGE_CHAINS)
+    chain_loops(m, b, first, second);
+  else if (!builds)
+    merge_loops(m, b, first, second);
+  else
+    (m->kind == MERGE_READERS ? share_build : merge_builds)(m, b, first, second);
   for (int k = p->first + 1; k < p->second; k++)
     if (p->after[k]) ir_rebuild_op(b, &m->map, r->ops.data[k], merge_region, m);
 }

@@ -5,7 +5,7 @@
 #include "opt/opt.h"
 
 typedef enum MergeKind {
-  MERGE_READERS, // FORs that read a common array, and nothing of each other
+  MERGE_READERS, // FORs that read a common array, and nothing of each other; builds that compute the same
   MERGE_BUILDS,  // builds of one axis too
   MERGE_CHAINS   // the second goes on with what the first made, element by element (chain.c)
 } MergeKind;
