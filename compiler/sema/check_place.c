@@ -58,7 +58,10 @@ static bool check_root(Checker *c, const Expr *name, Symbol *s, const char *doin
   Diag *g = diag_add(c->d, DIAG_CAPTURE, name->loc, "cannot %s `%s` within a lambda", doing, s->name);
   diag_span(c->d, g, s->loc, "declared outside the lambda");
   diag_note(c->d, g, "a lambda has its own copy of what it uses from outside");
-  diag_help(c->d, g, "return the new value instead");
+  diag_help(c->d, g, "%s",
+            s->type->kind == TYPE_STRUCT && s->type->decl == c->p->rng
+                ? "draw the numbers before the lambda, and use them in it"
+                : "return the new value instead");
   return false;
 }
 

@@ -138,8 +138,11 @@ Type *check_array(Checker *c, Expr *e, Type *hint) {
   for (int i = 0; i < n; i++) {
     Expr *x = e->array.elems.data[i];
     Type *t = check_expr(c, x, want);
-    if (!can_be_element(c, x ? x->loc : e->loc, t)) elem = c->error;
     if (elem && elem->kind == TYPE_ERROR) continue;
+    if (!can_be_element(c, x ? x->loc : e->loc, t)) {
+      elem = c->error;
+      continue;
+    }
     Type *joined = elem ? join_types(c, elem, t) : t;
     if (!joined) report_elements(c, e->array.elems.data[0], x, elem, t);
     elem = joined ? joined : c->error;

@@ -388,6 +388,7 @@ static Stmt *parse_statement(Parser *p) {
     Diag *g = closes ? fail(p, DIAG_UNCLOSED, here(p), "this %s closes nothing", token_kind_text(kind(p)))
                      : fail(p, DIAG_SYNTAX, here(p), "expected the end of the statement, found %s", found(p));
     if (!closes) hint_statement_end(p, g);
+    if (starts_statement(kind(p))) p->panic = PANIC_NONE; // which is read as one
   }
   if (p->panic) {
     if (s->kind == STMT_EXPR) s->kind = STMT_ERROR;
