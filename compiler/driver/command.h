@@ -5,12 +5,16 @@
 
 #include "driver/driver.h"
 
+enum { MAX_LINKS = 16 };
+
 typedef struct Options {
   DriverOptions driver;
   bool help, version, json, shared, text, symbolic;
   const char *output, *mode, *wrt, *stage, *function, *at;
   int64_t seed, points, order;
   double tol; // 0: by the types
+  const char *links[MAX_LINKS];
+  int n_links;
 } Options;
 
 typedef struct Command {

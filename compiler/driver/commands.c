@@ -149,6 +149,15 @@ static bool set_lanes(Console *c, const char *arg, int *out) {
   return false;
 }
 
+static bool add_link(Console *c, Options *o, const char *arg) {
+  if (o->n_links == MAX_LINKS) {
+    sb_addf(&c->err, "dp: --link is given more than %d times\n", MAX_LINKS);
+    return false;
+  }
+  o->links[o->n_links++] = arg;
+  return true;
+}
+
 static bool set_option(Console *c, Options *o, int letter, const char *arg) {
   const char *name;
   switch (letter) {
@@ -171,6 +180,7 @@ static bool set_option(Console *c, Options *o, int letter, const char *arg) {
     return true;
   case 'o': o->output = arg; return true;
   case 'l': o->shared = true; return true;
+  case 'L': return add_link(c, o, arg);
   case 'm': o->mode = arg; return true;
   case 'W': o->wrt = arg; return true;
   case 't': o->stage = arg; return true;
@@ -249,6 +259,18 @@ static int print_version(Console *c) {
   return EXIT_OK;
 }
 
+static int run_with_libraries(Console *c, const Command *cmd, Options *o, int argc, char **argv) {
+  void *handles[MAX_LINKS];
+  const char *why;
+  if (!libraries_open(c->err.arena, o->links, o->n_links, handles, &why)) {
+    sb_addf(&c->err, "dp: --link wants a shared library, which `cc -shared -fPIC` makes: %s\n", why);
+    return EXIT_USAGE;
+  }
+  int code = cmd->run(c, o, argc, argv);
+  libraries_close(handles, o->n_links);
+  return code;
+}
+
 int dp_command(int argc, char **argv, Console *c) {
   if (argc < 2) {
     print_usage(&c->err);
@@ -271,6 +293,8 @@ int dp_command(int argc, char **argv, Console *c) {
     return EXIT_OK;
   }
   c->json = o.json;
+  if (strcmp(cmd->name, "build") != 0)
+    return run_with_libraries(c, cmd, &o, argc - 1 - first, argv + 1 + first);
   return cmd->run(c, &o, argc - 1 - first, argv + 1 + first);
 }
 
@@ -432,8 +456,11 @@ static bool build_program(void *user) {
   const char *why = NULL;
   const void *object = cg_object(s->arena, cg, &len, &why);
   cg_free(cg);
-  if (!object || !link_program(s, object, len, w->o->output, w->o->shared, &why)) {
-    diag_add(&s->diags, DIAG_OUTPUT, LOC_NONE, "cannot make `%s`: %s", w->o->output, why);
+  if (!object ||
+      !link_program(s, object, len, w->o->output, w->o->shared, w->o->links, w->o->n_links, &why)) {
+    Diag *g = diag_add(&s->diags, DIAG_OUTPUT, LOC_NONE, "cannot make `%s`: %s", w->o->output, why);
+    if (strstr(why, "undefined reference"))
+      diag_help(&s->diags, g, "`--link FILE` brings in the object file that has the program's C functions");
     return false;
   }
   return true;

@@ -66,6 +66,11 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_COMPILE = 3 };
 int dp_command(int argc, char **argv, Console *c);
 
 // link.c: an object file becomes an executable or a shared library, with the system's C compiler as linker.
-bool link_program(Session *s, const void *object, size_t len, const char *out, bool shared, const char **why);
+// What the program's C functions stand in goes along.
+bool link_program(Session *s, const void *object, size_t len, const char *out, bool shared,
+                  const char *const *links, int n_links, const char **why);
+// Opens shared libraries, so that the names in them are known to this process. On failure all are closed again.
+bool libraries_open(Arena *a, const char *const *paths, int n, void **handles, const char **why);
+void libraries_close(void **handles, int n);
 
 #endif

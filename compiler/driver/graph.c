@@ -12,7 +12,7 @@
 
 typedef struct Reader {
   Graph *g;
-  const char *at;
+  const char *at, *what; // the text, and the parameter that is read
   const char *wrong;
   VEC(double) numbers; // of the value being read
   int64_t sizes[IR_MAX_RANK];
@@ -60,8 +60,9 @@ static void read_nested(Reader *r, int rank, int axis) {
     return;
   }
   if (!next_is(r, '[')) {
-    r->wrong = arena_printf(r->g->arena, "`[` was expected at `%s`: the parameter is an array of rank %d",
-                            r->at, rank);
+    const char *found = *r->at ? arena_printf(r->g->arena, "at `%s`", r->at) : "at the end";
+    r->wrong =
+        arena_printf(r->g->arena, "`[` was expected %s: %s is an array of rank %d", found, r->what, rank);
     return;
   }
   int64_t n = 0;
@@ -140,6 +141,7 @@ static bool read_point(Graph *g, const char *text, const char **wrong) {
       r.wrong = *r.at ? arena_printf(g->arena, "`,` was expected at `%s`", r.at) : "there are too few values";
       break;
     }
+    r.what = f->params[k].path;
     args[k] = read_cell(&r, ir_type(f, f->body->args[k]));
     if (!r.wrong) bind_sizes(&r, ir_dims(f, f->body->args[k]), &args[k], bound, args);
   }

@@ -2,6 +2,7 @@
 // runtime library that stands beside dp. Written under a temporary name, then renamed.
 #include "driver/driver.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -86,7 +87,7 @@ static bool can_be_written(Arena *a, const char *out, const char **why) {
 }
 
 bool link_program(Session *s, const void *object, size_t len, const char *out, bool shared,
-                  const char **why) {
+                  const char *const *links, int n_links, const char **why) {
   Arena *a = s->arena;
   const char *runtime = runtime_library(a), *cc = getenv("CC");
   if (!runtime) {
@@ -97,13 +98,14 @@ bool link_program(Session *s, const void *object, size_t len, const char *out, b
   const char *tmp = arena_printf(a, "%s.tmp%ld", out, (long)getpid());
   const char *obj = arena_printf(a, "%s.o", tmp);
   if (!file_write_atomic(a, obj, object, len, false, why)) return false;
-  const char *args[16];
+  const char **args = ARENA_ARRAY(a, const char *, 16 + n_links);
   int n = 0;
   args[n++] = cc && *cc ? cc : "cc";
   if (shared) args[n++] = "-shared";
   args[n++] = "-o";
   args[n++] = tmp;
   args[n++] = obj;
+  for (int i = 0; i < n_links; i++) args[n++] = links[i];
   if (shared) args[n++] = "-Wl,--whole-archive";
   args[n++] = runtime;
   if (shared) args[n++] = "-Wl,--no-whole-archive";
@@ -119,4 +121,23 @@ bool link_program(Session *s, const void *object, size_t len, const char *out, b
   }
   if (!ok) unlink(tmp);
   return ok;
+}
+
+// ---- while dp itself runs the program ----------------------------------------------------------------------------------
+
+bool libraries_open(Arena *a, const char *const *paths, int n, void **handles, const char **why) {
+  for (int i = 0; i < n; i++) {
+    const char *path = strchr(paths[i], '/') ? paths[i] : arena_printf(a, "./%s", paths[i]);
+    handles[i] = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+    if (handles[i]) continue;
+    *why = dlerror();
+    *why = arena_strdup(a, *why, strlen(*why));
+    libraries_close(handles, i);
+    return false;
+  }
+  return true;
+}
+
+void libraries_close(void **handles, int n) {
+  for (int i = 0; i < n; i++) dlclose(handles[i]);
 }

@@ -62,7 +62,8 @@ static void *resolve(Jit *j, const char *name) {
   address = dlsym(RTLD_DEFAULT, name);
   if (!address && !j->missing)
     j->missing = arena_printf(
-        j->arena, "the extern function `%s` is not known: neither the host nor a library has it", name);
+        j->arena,
+        "the extern function `%s` is not known: neither the host nor a library (`--link FILE`) has it", name);
   return address;
 }
 

@@ -182,3 +182,28 @@ checked=$((checked + 1))
 [ $? -eq 1 ] || fail "input" "endless recursion on a small stack" "$work/err"
 "$dp" build tests/lang/fails_recursion.dp -o deep >/dev/null 2>&1 && gives 1 "endless recursion in a native binary" "recursion" ./deep
 "$dp" build --shared tests/ad/scalar.dp -o libscalar.so >"$work/out" 2>&1 || fail "input" "dp build --shared" "$work/out"
+
+# ---- C functions of one's own -------------------------------------------------------------------------------------------
+cat >own.dp <<'DP'
+extern fn own_sum(x: [n]f64) -> f64
+extern fn own_slope(x: [n]f64, i: int) -> f64
+adjoint own_sum(x: [n]f64) {
+    return own_sum(x), fn(dy) => [for i in 0..n: dy * own_slope(x, i)]
+}
+fn main() { print(grad(own_sum)([1.0, 2.0])) }
+DP
+cat >own.c <<'C'
+#include <stdint.h>
+double own_sum(const double *x, int64_t n) { double s = 0; for (int64_t i = 0; i < n; i++) s += x[i] * x[i] * x[i]; return s; }
+double own_slope(const double *x, int64_t n, int64_t i) { (void)n; return 3.0 * x[i] * x[i]; }
+C
+cc -shared -fPIC own.c -o libown.so && cc -c own.c -o own.o || fail "input" "cc cannot compile a C function"
+gives 3 "a C function that is nowhere" "--link FILE" "$dp" run own.dp
+gives 0 "a C function in a library" "[3.0, 12.0]" "$dp" run --link libown.so own.dp
+gives 0 "gradcheck of a C function" "1 ok" "$dp" gradcheck --link ./libown.so own.dp own_sum
+gives 0 "the graph of a C function" "[3, 12]" "$dp" graph --link libown.so own.dp own_sum --at "[1, 2]" --text
+gives 2 "a number where an array is wanted" "x is an array of rank 1" "$dp" graph --link libown.so own.dp own_sum --at 1
+gives 2 "an object file where a library is wanted" "cc -shared" "$dp" run --link own.o own.dp
+gives 3 "a binary without its C functions" "--link FILE" "$dp" build own.dp -o own
+gives 0 "a binary with its C functions" "" "$dp" build --link own.o own.dp -o own
+gives 0 "a binary with its C functions" "[3.0, 12.0]" ./own
