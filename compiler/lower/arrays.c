@@ -210,13 +210,15 @@ Value *array_element(Gen *g, Value *v, const IrVal *idx, int n) {
   return leaf_view(g, v, axes, n);
 }
 
-IrVal array_len(Gen *g, const Value *v) {
+IrVal array_size(Gen *g, const Value *v, int axis) {
   while (v->kind == VALUE_PARTS && v->n_parts) v = v->parts[0];
   if (v->kind != VALUE_LEAF) return ir_const_int(&g->b, 0);
   if (v->val && ir_type(g->f, v->val).grow) return ir_op1(&g->b, IR_LEN, v->val);
   const IrVal *dims = leaf_dims(g, v);
-  return dims ? dims[0] : ir_const_int(&g->b, 1);
+  return dims ? dims[axis] : ir_const_int(&g->b, 1);
 }
+
+IrVal array_len(Gen *g, const Value *v) { return array_size(g, v, 0); }
 
 // ---- computing them ------------------------------------------------------------------------------------------------------
 

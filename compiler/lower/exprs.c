@@ -288,6 +288,17 @@ static void template_text(Template *t, const char *s) {
   }
 }
 
+// `[4]` or `[2, 3]` in front of what each field is an array of.
+static void template_sizes(Gen *g, Template *t, Value *v, const Type *type) {
+  int rank = type->kind == TYPE_ARRAY ? type->rank : 1;
+  sb_addc(&t->text, '[');
+  for (int d = 0; d < rank; d++) {
+    sb_add(&t->text, d ? ", {}" : "{}");
+    vec_push(g->arena, &t->args, array_size(g, v, d));
+  }
+  sb_addc(&t->text, ']');
+}
+
 // A struct prints as `Name { field: value, ... }`, a tuple as `(a, b)`, an array of structs field by field.
 static void template_value(Gen *g, Template *t, Value *v, const Type *type, const char *spec) {
   if (v->kind == VALUE_LEAF) {
@@ -298,6 +309,7 @@ static void template_value(Gen *g, Template *t, Value *v, const Type *type, cons
   if (v->kind == VALUE_FN) return template_text(t, "function");
   const Type *base = type_base(type);
   bool is_struct = base->kind == TYPE_STRUCT;
+  if (type != base) template_sizes(g, t, v, type);
   if (is_struct)
     template_text(t, arena_printf(g->arena, "%s { ", base->decl->name));
   else

@@ -157,7 +157,8 @@ typedef void NestBody(Gen *g, void *user, const IrVal *idx, IrVal *carried);
 void nest(Gen *g, const IrVal *dims, int rank, IrVal *carried, int n, NestBody *body, void *user);
 IrVal set_block(Gen *g, IrVal array, const IrVal *at, int n_at, Value *leaf); // array[at, ..] = leaf
 IrVal array_len(Gen *g, const Value *leaf);                                   // the first size
-Value *array_element(Gen *g, Value *v, const IrVal *idx, int n);              // row or element; not checked
+IrVal array_size(Gen *g, const Value *v, int axis);
+Value *array_element(Gen *g, Value *v, const IrVal *idx, int n); // row or element; not checked
 
 // ---- places.c: indexing, variables and their parts ------------------------------------------------------------------
 
