@@ -200,6 +200,14 @@ static void check_operands(Checker *c, Expr *e, Type *hint) {
   check_expr(c, r, kind && type_is_float(kind) ? kind : hint);
 }
 
+// An array of int literals beside one of floats.
+static void float_literals(Checker *c, Expr *e, const Type *other) {
+  Type *t = e->type;
+  if (other->kind != TYPE_ARRAY || !type_is_float(other->elem) || t->kind != TYPE_ARRAY) return;
+  if (t->elem->kind == TYPE_INT && is_flexible(c, e))
+    check_expr(c, e, type_array(c, other->elem, t->rank, t->dims));
+}
+
 // ---- comparisons and logic -----------------------------------------------------------------------------------------
 
 static Type *report_compare(Checker *c, BinaryOp op, Loc loc, const Type *l, const Type *r) {
@@ -254,6 +262,10 @@ Type *check_binary(Checker *c, Expr *e, Type *hint) {
   }
   bool compares = op >= BIN_EQ && op <= BIN_GE;
   check_operands(c, e, compares ? NULL : hint);
+  if (op == BIN_MATMUL) {
+    float_literals(c, l, r->type);
+    float_literals(c, r, l->type);
+  }
   Loc loc = e->binary.op_loc.file ? e->binary.op_loc : e->loc;
   if (compares) return compare_type(c, op, l->type, r->type, loc);
   set_size(c, e, op, l->size, r->size);

@@ -131,19 +131,32 @@ static void report_elements(Checker *c, const Expr *first, const Expr *other, co
   diag_span(c->d, g, first->loc, "`%s`", type_text(c->a, a));
 }
 
+static bool is_float_row(const Type *t) { return t && t->kind == TYPE_ARRAY && type_is_float(t->elem); }
+
+// Rows of int literals in front of one of floats: can they be of floats as well?
+static bool rows_become(Checker *c, Expr *e, int n, Type *row) {
+  if (!is_float_row(row)) return false;
+  for (int i = 0; i < n; i++) {
+    Expr *x = e->array.elems.data[i];
+    if (!is_flexible(c, x) || type_match(row, check_expr(c, x, row), NULL) != MATCH_OK) return false;
+  }
+  return true;
+}
+
 Type *check_array(Checker *c, Expr *e, Type *hint) {
   int n = e->array.elems.len;
   if (!n) return check_empty_array(c, e, hint);
   Type *want = hint_element(c, hint), *elem = NULL;
   for (int i = 0; i < n; i++) {
     Expr *x = e->array.elems.data[i];
-    Type *t = check_expr(c, x, want);
+    Type *t = check_expr(c, x, !want && is_float_row(elem) ? elem : want);
     if (elem && elem->kind == TYPE_ERROR) continue;
     if (!can_be_element(c, x ? x->loc : e->loc, t)) {
       elem = c->error;
       continue;
     }
     Type *joined = elem ? join_types(c, elem, t) : t;
+    if (!joined && !want && rows_become(c, e, i, t)) joined = t;
     if (!joined) report_elements(c, e->array.elems.data[0], x, elem, t);
     elem = joined ? joined : c->error;
   }
