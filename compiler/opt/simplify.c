@@ -50,19 +50,20 @@ static void add_facts(Simplify *s, const IrFunc *f, IrVal v, bool truth) {
 
 // ---- if --------------------------------------------------------------------------------------------------------------
 
-// Cheap, without floats: computing both sides costs less than a branch. (A side with floats that is not taken would
-// still be there for derivatives, and make a NaN out of 0 * inf.)
+// Cheap, without floats but constants: computing both sides costs less than a branch. (A side that computes with floats and
+// is not taken would still be there for derivatives, and make a NaN out of 0 * inf.)
 static bool cheap(const IrFunc *f, const IrRegion *r) {
   int n = 0;
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
     const IrOpInfo *info = &ir_op_info[op->kind];
+    if (op->kind == IR_CONST) continue;
     if (!(info->flags & IR_P) || op->n_regions || op->n_results != 1 || info->cost > 1) return false;
     for (int k = 0; k < op->n_args; k++)
       if (ir_is_array(ir_type(f, op->args[k])) || ir_is_float(ir_type(f, op->args[k]))) return false;
     IrType t = ir_type(f, op->result);
     if (t.rank || (t.elem != IR_INT && t.elem != IR_BOOL)) return false;
-    if (op->kind != IR_CONST) n++;
+    n++;
   }
   return n <= SELECT_OPS;
 }
@@ -70,7 +71,10 @@ static bool cheap(const IrFunc *f, const IrRegion *r) {
 static bool can_select(const IrFunc *f, const IrOp *op) {
   for (int k = 0; k < op->n_results; k++) {
     IrType t = ir_type(f, ir_result(op, k));
-    if (t.rank || (t.elem != IR_INT && t.elem != IR_BOOL)) return false;
+    Const c;
+    bool constants =
+        const_get(f, op->regions[0]->yields[k], &c) && const_get(f, op->regions[1]->yields[k], &c);
+    if (t.rank || (t.elem != IR_INT && t.elem != IR_BOOL && !(ir_is_float(t) && constants))) return false;
   }
   return op->n_results > 0 && cheap(f, op->regions[0]) && cheap(f, op->regions[1]);
 }
