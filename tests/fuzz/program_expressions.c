@@ -309,7 +309,7 @@ void scalar(Gen *g, int depth) {
   case 26: call2(g, "pair(", depth, ", ", choose(g, 2) ? ").0" : ").1"); break;
   case 27: array_of(g, "logsumexp(", depth, ")"); break;
   case 28: derivative(g, depth); break;
-  case 29: call2(g, "(", depth, " / 1.25 - ", " / 8.0)"); break;
+  case 29: call2(g, "(", depth, " / 2.0 - ", " / 8.0)"); break;
   default: scalar_leaf(g); break;
   }
 }

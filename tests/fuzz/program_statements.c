@@ -34,7 +34,7 @@ static void scalar_update(Gen *g, int depth) {
   put(g, form == 4 ? ") ^ 2\n" : ")\n");
 }
 
-// Averages of itself and others, by constants.
+// Averages of itself and others, by constants: powers of two, whose reciprocals are exact.
 static void mean_update(Gen *g) {
   const Var *s = pick(g, VAR_SCALAR, true);
   if (!s) {
@@ -42,8 +42,8 @@ static void mean_update(Gen *g) {
     return;
   }
   put(g, "%s = %s / 4.0", s->name, s->name);
-  for (int n = 2 + choose(g, 4), parts = n; n > 0; n--) {
-    put(g, choose(g, 2) ? " + %s / %d.0 * sin(" : " - %s / %d.0 * cos(", s->name, 2 * parts);
+  for (int n = 2 + choose(g, 4), parts = 2 << choose(g, 3); n > 0; n--) {
+    put(g, choose(g, 2) ? " + %s / %d.0 * sin(" : " - %s / %d.0 * cos(", s->name, parts);
     scalar(g, choose(g, 2));
     put(g, choose(g, 2) ? " / 2.0)" : ")");
   }
