@@ -8,17 +8,22 @@
 // Whatever fails is answered with "success": false and why.
 #include "host.h"
 
+#include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+// Each function has a context of its own, so that a module's functions are compiled side by side.
 typedef struct Function {
   const char *module, *name, *expression;
   Writer writer;
-  bool variant;        // seldom asked for, compiled when it is
-  dp_program *program; // NULL until the module is defined
+  bool variant; // seldom asked for, compiled when it is
+  bool defined; // its module is
+  dp_context *ctx;
+  dp_program *program; // NULL until it is compiled
   dp_function *code;   // NULL until it is compiled, or where it does not compile
-  char *why;           // then: the compiler's diagnostics
+  const char *why;     // then: the compiler's diagnostics
 } Function;
 
 static const Function functions_at_start[] = {
@@ -44,7 +49,6 @@ static const Source sources[] = {
 };
 
 typedef struct Host {
-  dp_context *ctx;
   dp_options options;
   Function functions[N_FUNCTIONS];
   FILE *out;
@@ -88,55 +92,71 @@ static const Source *find_source(const char *module) {
   return NULL;
 }
 
+typedef struct Job {
+  Function *f;
+  const dp_options *options;
+  pthread_t thread;
+  bool runs; // in a thread of its own
+} Job;
+
 // A function that does not compile is told when it is asked for, so that one does not spoil the module's others.
-static bool compile_function(Host *h, Function *f) {
-  free(f->why);
+static void *compile(void *user) {
+  const Job *job = user;
+  Function *f = job->f;
+  const Source *source = find_source(f->module);
+  char path[64];
+  snprintf(path, sizeof path, "%s.dp", f->module);
+  f->ctx = dp_context_new(NULL);
+  f->why = "there is no memory left";
+  if (!f->ctx) return NULL;
+  bool ok = dp_compile(f->ctx, path, source->text, source->length, job->options, &f->program) == DP_OK &&
+            dp_lookup(f->program, f->expression, NULL, &f->code) == DP_OK;
+  f->why = ok ? NULL : dp_diagnostics_text(f->ctx);
+  return NULL;
+}
+
+static void forget(Function *f) {
+  dp_program_free(f->program);
+  dp_context_free(f->ctx);
+  f->ctx = NULL;
+  f->program = NULL;
+  f->code = NULL;
   f->why = NULL;
-  if (dp_lookup(f->program, f->expression, NULL, &f->code) == DP_OK) return true;
-  f->why = strdup(dp_diagnostics_text(h->ctx));
-  return false;
 }
 
-static int compile_functions(Host *h, const char *module, dp_program *program) {
-  int compiled = 0;
+// A module that is defined anew takes the place of the one before. Answers why it cannot be used; NULL: it can.
+static const char *compile_functions(Host *h, const char *module) {
+  Job jobs[N_FUNCTIONS];
+  int n = 0;
   for (int k = 0; k < N_FUNCTIONS; k++) {
     Function *f = &h->functions[k];
     if (strcmp(f->module, module) != 0) continue;
-    f->program = program;
-    f->code = NULL;
-    if (!f->variant && compile_function(h, f)) compiled++;
+    forget(f);
+    f->defined = true;
+    if (!f->variant) jobs[n++] = (Job){.f = f, .options = &h->options};
   }
-  return compiled;
-}
-
-// A module that is defined anew takes the place of the one before.
-static void forget_module(Host *h, const char *module) {
-  dp_program *before = NULL;
-  for (int k = 0; k < N_FUNCTIONS; k++) {
-    Function *f = &h->functions[k];
-    if (strcmp(f->module, module) != 0) continue;
-    before = f->program;
-    f->program = NULL;
-    f->code = NULL;
+  for (int k = 1; k < n; k++) jobs[k].runs = pthread_create(&jobs[k].thread, NULL, compile, &jobs[k]) == 0;
+  for (int k = 0; k < n; k++)
+    if (!jobs[k].runs) compile(&jobs[k]);
+  const char *why = jobs[0].f->why;
+  for (int k = 1; k < n; k++) {
+    if (jobs[k].runs) pthread_join(jobs[k].thread, NULL);
+    if (jobs[k].f->code) why = NULL;
   }
-  dp_program_free(before);
+  malloc_trim(0); // what the compilers had
+  return why;
 }
 
 static void define(Host *h, const json_t *message) {
   const char *module = json_string_value(json_object_get(message, "module"));
-  const Source *source = module ? find_source(module) : NULL;
-  if (!source) {
+  if (!module || !find_source(module)) {
     answer_failure(h, "there is no such module");
     return;
   }
-  char path[64];
-  snprintf(path, sizeof path, "%s.dp", module);
-  forget_module(h, module);
   int64_t start = now();
-  dp_program *program;
-  bool ok = dp_compile(h->ctx, path, source->text, source->length, &h->options, &program) == DP_OK;
-  if (!ok || compile_functions(h, module, program) == 0) {
-    answer_failure(h, dp_diagnostics_text(h->ctx));
+  const char *why = compile_functions(h, module);
+  if (why) {
+    answer_failure(h, why);
     return;
   }
   fprintf(h->out, ", \"success\": true, \"timings\": [{\"name\": \"compile\", \"nanoseconds\": %lld}]",
@@ -161,18 +181,18 @@ static bool add_time(Times *t, int64_t ns) {
   return true;
 }
 
-static void free_results(Host *h, dp_value *results, int n) {
-  for (int k = 0; k < n; k++) dp_value_free(h->ctx, &results[k]);
+static void free_results(const Function *f, dp_value *results, int n) {
+  for (int k = 0; k < n; k++) dp_value_free(f->ctx, &results[k]);
 }
 
 // Calls f as often as the input asks. The results are those of the last call.
-static dp_status call_repeatedly(Host *h, const Function *f, const json_t *input, const Arguments *a,
+static dp_status call_repeatedly(const Function *f, const json_t *input, const Arguments *a,
                                  dp_value *results, int n_results, Times *times) {
   int64_t min_runs = json_integer_value(json_object_get(input, "min_runs"));
   double min_seconds = json_number_value(json_object_get(input, "min_seconds"));
   int64_t spent = 0;
   for (int64_t run = 0; run < 1 || run < min_runs || (double)spent < min_seconds * 1e9; run++) {
-    if (run) free_results(h, results, n_results);
+    if (run) free_results(f, results, n_results);
     int64_t start = now();
     dp_status status = dp_call(f->code, a->values, results);
     int64_t ns = now() - start;
@@ -202,16 +222,16 @@ static void run_function(Host *h, const Function *f, const json_t *input) {
     answer_failure(h, why);
   } else {
     int64_t prepare = now() - start;
-    dp_status status = call_repeatedly(h, f, input, &arguments, results, n_results, &times);
+    dp_status status = call_repeatedly(f, input, &arguments, results, n_results, &times);
     if (status == DP_OK) {
       fputs(", \"success\": true, \"output\": ", h->out);
       answer_write(h->out, f->writer, leaves, results, n_results);
       write_times(h->out, prepare, &times);
     } else {
-      answer_failure(h, status == DP_ERROR_MEMORY ? "there is no memory left" : dp_last_error(h->ctx));
+      answer_failure(h, status == DP_ERROR_MEMORY ? "there is no memory left" : dp_last_error(f->ctx));
     }
   }
-  free_results(h, results, n_results);
+  free_results(f, results, n_results);
   free(results);
   free(times.ns);
   arguments_free(&arguments);
@@ -240,7 +260,7 @@ static void evaluate(Host *h, const json_t *message) {
     name = without_us;
   }
   Function *f = module && name ? find_function(h, module, name) : NULL;
-  if (f && f->program && !f->code && !f->why) compile_function(h, f);
+  if (f && f->defined && !f->ctx) compile(&(Job){.f = f, .options = &h->options});
   if (!f)
     answer_failure(h, "there is no such function");
   else if (!f->code)
@@ -265,14 +285,13 @@ static void answer(Host *h, const json_t *message) {
 }
 
 int main(int argc, char **argv) {
-  Host h = {.ctx = dp_context_new(NULL), .options = dp_options_default(), .out = stdout};
+  Host h = {.options = dp_options_default(), .out = stdout};
   if (argc == 3 && strcmp(argv[1], "--without") == 0) {
     h.options.without = argv[2]; // optimisation passes: what are they worth?
   } else if (argc > 1) {
     fprintf(stderr, "usage: dp-gradbench [--without PASS,...]\n");
     return 2;
   }
-  if (!h.ctx) return 1;
   memcpy(h.functions, functions_at_start, sizeof functions_at_start);
   char *line = NULL;
   size_t capacity = 0;
@@ -290,7 +309,6 @@ int main(int argc, char **argv) {
     json_decref(message);
   }
   free(line);
-  for (int k = 0; k < N_FUNCTIONS; k++) free(h.functions[k].why);
-  dp_context_free(h.ctx);
+  for (int k = 0; k < N_FUNCTIONS; k++) forget(&h.functions[k]);
   return code;
 }
