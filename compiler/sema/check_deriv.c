@@ -244,8 +244,12 @@ static bool report_result(Checker *c, const Expr *target, const Type *result, Bu
                      "`%s` needs a function with %s, and %s has no result", builtin_name(b), wants, name)
           : diag_add(c->d, DIAG_DERIV_RESULT, target->loc, "`%s` needs a function with %s, and %s gives `%s`",
                      builtin_name(b), wants, name, type_text(c->a, result));
+  const Deriv *inner = fn_origin(target)->kind == EXPR_CALL ? fn_origin(target)->call.deriv : NULL;
+  bool second = inner && inner->kind == DERIV_GRAD && inner->target->kind == EXPR_NAME;
   if (!type_holds_floats(result))
     diag_note(c->d, g, "only floats have derivatives");
+  else if (second && !takes_several(b))
+    diag_help(c->d, g, "for all second derivatives write `hessian(%s)`", inner->target->name.name);
   else if (b == BUILTIN_GRAD || b == BUILTIN_VALUE_AND_GRAD)
     diag_help(
         c->d, g,
