@@ -25,7 +25,14 @@ static bool is_loop(const IrOp *op) {
   return op && (op->kind == IR_FOR || op->kind == IR_WHILE || op->kind == IR_BUILD);
 }
 
+// A C function with a rule depends on its arguments alone, and may be called where the program would not.
+static bool calls_c(const IrFunc *f, const IrOp *op) {
+  return op->kind == IR_EXTERN && op->attr.ext->pure && op->n_results == 1 &&
+         !ir_is_array(ir_type(f, op->result));
+}
+
 static bool is_total(const IrFunc *f, const IrOp *op) {
+  if (calls_c(f, op)) return true;
   return (ir_op_info[op->kind].flags & IR_P) && op->n_regions == 0 && op->n_results == 1 &&
          (op->kind == IR_TABLE || !ir_is_array(ir_type(f, op->result)));
 }

@@ -195,6 +195,9 @@ DP
 cat >own.c <<'C'
 #include <stdint.h>
 double own_sum(const double *x, int64_t n) { double s = 0; for (int64_t i = 0; i < n; i++) s += x[i] * x[i] * x[i]; return s; }
+static int64_t calls;
+double own_square(double x) { calls++; return x * x; }
+int64_t own_calls(void) { return calls; }
 double own_slope(const double *x, int64_t n, int64_t i) { (void)n; return 3.0 * x[i] * x[i]; }
 C
 cc -shared -fPIC own.c -o libown.so && cc -c own.c -o own.o || fail "input" "cc cannot compile a C function"
@@ -207,3 +210,15 @@ gives 2 "an object file where a library is wanted" "cc -shared" "$dp" run --link
 gives 3 "a binary without its C functions" "--link FILE" "$dp" build own.dp -o own
 gives 0 "a binary with its C functions" "" "$dp" build --link own.o own.dp -o own
 gives 0 "a binary with its C functions" "[3.0, 12.0]" ./own
+# One with a rule depends on its arguments alone: it leaves a loop in which they stay the same.
+cat >counted.dp <<'DP'
+extern fn own_square(x: f64) -> f64
+extern fn own_calls() -> int
+adjoint own_square(x: f64) { return own_square(x), fn(dy) => 2.0 * x * dy }
+fn total(x: f64, n: int) -> f64 = sum(for i in 0..n: own_square(x) * i)
+fn main(n: int = 5) {
+    print(total(3.0, n))
+    print("{own_calls()} calls")
+}
+DP
+gives 0 "a C function in a loop" "1 calls" "$dp" run --link libown.so counted.dp
