@@ -228,11 +228,13 @@ static void branch(Writer *w, const IrOp *op) {
                                      : src_float(w, (IrElem)t.elem, 0.0));
     vars[k] = name;
   }
+  bool sets = false; // else the branches change what they are given, in place
+  for (int k = 0; k < op->n_results; k++) sets |= vars[k] != NULL;
   for (int i = 0; i < 2; i++) {
     const IrRegion *r = op->regions[i];
     if (i == 0)
       src_line(w, "if %s {", src_text(w, op->args[0]));
-    else if (r->ops.len || op->n_results)
+    else if (r->ops.len || sets)
       src_line(w, "} else {");
     w->indent++;
     region(w, r);
