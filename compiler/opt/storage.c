@@ -159,7 +159,7 @@ static int64_t frame_bytes(const Storage *s, const IrOp *maker) { // -1: not for
 }
 
 // Outside loops all of them have to fit into the frame.
-static void settle(Storage *s, const IrRegion *r, const Group *g) {
+static void assign(Storage *s, const IrRegion *r, const Group *g) {
   bool loop = in_loop(r);
   int64_t bytes = s->stack_bytes;
   for (int i = 0; i < g->makers.len && !loop; i++) {
@@ -188,7 +188,7 @@ static void decide(Storage *s, IrRegion *r, IrOp *op) {
   for (int k = 0; k < op->n_results; k++)
     if (!add_end(s, &g, ir_result(op, k), r)) return;
   vec_push(s->arena, &g.makers, op);
-  settle(s, r, &g);
+  assign(s, r, &g);
 }
 
 // ---- what branches make -----------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ static void decide_branches(Storage *s, IrRegion *r, IrOp *op) {
   for (int k = 0; k < op->n_results; k++)
     if (ir_type(s->f, ir_result(op, k)).rank && !add_end(s, &g, ir_result(op, k), r)) return;
   if (g.ends.len && add_makers_in(s, &g, op->regions[0]) && add_makers_in(s, &g, op->regions[1]))
-    settle(s, r, &g);
+    assign(s, r, &g);
 }
 
 static void place(Storage *s, IrRegion *r) {
