@@ -377,9 +377,10 @@ static Stmt *parse_statement_inner(Parser *p) {
 }
 
 static Stmt *parse_statement(Parser *p) {
-  int start = p->pos, base = p->open.len;
+  int start = p->pos, base = p->open.len, height = p->height;
   bool lost_else = p->headless && (at(p, TOK_ELSE) || at_elif(p));
   p->headless = false;
+  p->height = 0; // statements stand beside each other
   if (lost_else) p->panic = PANIC_STMT; // said with its `if`
   Stmt *s = lost_else ? stmt_new(p, STMT_ERROR, here(p)) : parse_statement_inner(p);
   if (!p->panic) s->loc = since(p, s->loc);
@@ -396,6 +397,7 @@ static Stmt *parse_statement(Parser *p) {
     recover_statement(p, start, base);
     p->headless |= lost_else;
   }
+  if (p->height < height) p->height = height;
   return s;
 }
 

@@ -772,14 +772,15 @@ Test(limits, what_is_allowed) {
   char *parens = repeat("fn f() = ", "(", 200, "1))))))))))"), *close = repeat(parens, ")", 190, "\n");
   char *blocks = repeat("fn f() {\n", "if x {\n", 100, ""), *ends = repeat(blocks, "}\n", 101, "");
   char *flat = repeat("fn f() {\n", "x = 1\n", 100000, "}\n");
-  char *const texts[] = {sum, close, ends, flat};
+  char *loops = repeat("fn f() {\n", "for i in 0..3 { if x > 1 { x += i } }\n", 10000, "}\n");
+  char *const texts[] = {sum, close, ends, flat, loops};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     Unit u;
     parse(&u, texts[i]);
     cr_expect_eq(u.diags.n_errors, 0, "%s", rendered(&u));
     done(&u);
   }
-  free(sum), free(parens), free(close), free(blocks), free(ends), free(flat);
+  free(sum), free(parens), free(close), free(blocks), free(ends), free(flat), free(loops);
 }
 
 Test(limits, long_tokens) {
