@@ -213,7 +213,11 @@ static void float_literals(Checker *c, Expr *e, const Type *other) {
 static Type *report_compare(Checker *c, BinaryOp op, Loc loc, const Type *l, const Type *r) {
   Diag *g = diag_add(c->d, DIAG_OPERATOR, loc, "`%s` does not compare `%s` with `%s`", binary_op_text(op),
                      type_text(c->a, l), type_text(c->a, r));
-  if (l->kind == TYPE_ARRAY || r->kind == TYPE_ARRAY)
+  bool arrays = l->kind == TYPE_ARRAY || r->kind == TYPE_ARRAY;
+  if (arrays && op != BIN_EQ && op != BIN_NE)
+    diag_help(c->d, g, "compare element by element: `[for v in x: if v %s ... { ... } else { ... }]`",
+              binary_op_text(op));
+  else if (arrays)
     diag_help(c->d, g, "compare elements, or say how near is near enough: `max(abs(a - b)) < 1e-9`");
   else if (l->kind == TYPE_STRUCT || l->kind == TYPE_TUPLE)
     diag_help(c->d, g, "compare the fields that matter");
