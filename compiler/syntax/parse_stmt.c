@@ -380,7 +380,7 @@ static Stmt *parse_statement(Parser *p) {
   int start = p->pos, base = p->open.len, height = p->height;
   bool lost_else = p->headless && (at(p, TOK_ELSE) || at_elif(p));
   p->headless = false;
-  p->height = 0; // statements stand beside each other
+  p->height = 0;                        // statements stand beside each other
   if (lost_else) p->panic = PANIC_STMT; // said with its `if`
   Stmt *s = lost_else ? stmt_new(p, STMT_ERROR, here(p)) : parse_statement_inner(p);
   if (!p->panic) s->loc = since(p, s->loc);
