@@ -11,38 +11,52 @@
 enum { NEIGHBOURS = 64 };
 enum { EXPENSIVE = 8 }; // cost of what is better not computed twice
 
-typedef struct Pair {
-  int first, second; // positions in the region
+// The loops of one region, the pair of them that is looked at, and what is known of its operations.
+typedef struct Row {
+  const IrRegion *r;
+  IrVals *taken,
+      *read; // by position: what the operation, and its body, have from outside; empty until asked for
+  int first, second; // positions of the pair
   bool *after;       // by position: depends on the first loop, so it goes behind the merged one
-} Pair;
+} Row;
+
+static Row row_of(const Merge *m, const IrRegion *r) {
+  int n = r->ops.len;
+  return (Row){.r = r,
+               .taken = ARENA_ARRAY(m->arena, IrVals, n),
+               .read = ARENA_ARRAY(m->arena, IrVals, n),
+               .after = ARENA_ARRAY(m->arena, bool, n)};
+}
+
+static const IrVals *taken_by(const Merge *m, const Row *row, int at) {
+  if (!row->taken[at].len) ir_free_values_op(m->arena, m->f, row->r->ops.data[at], &row->taken[at]);
+  return &row->taken[at];
+}
+
+static const IrVals *read_in(const Merge *m, const Row *row, int at) {
+  if (!row->read[at].len) ir_free_values(m->arena, m->f, row->r->ops.data[at]->regions[0], &row->read[at]);
+  return &row->read[at];
+}
 
 // ---- finding a pair ----------------------------------------------------------------------------------------------------
 
-static bool depends_on(const Merge *m, const IrOp *op, const bool *tainted) {
-  IrVals reads = {0};
-  ir_free_values_op(m->arena, m->f, op, &reads);
-  for (int k = 0; k < reads.len; k++)
-    if (tainted[reads.data[k]]) return true;
-  for (int k = 0; k < op->n_results; k++) {
-    const IrVal *dims = ir_dims(m->f, ir_result(op, k));
-    for (int d = 0; dims && d < ir_type(m->f, ir_result(op, k)).rank; d++)
-      if (tainted[dims[d]]) return true;
-  }
+static bool depends(const Merge *m, const Row *row, int at) {
+  const IrVals *taken = taken_by(m, row, at);
+  for (int k = 0; k < taken->len; k++)
+    if (m->tainted[taken->data[k]]) return true;
   return false;
 }
 
-static void taint(const IrOp *op, bool *tainted) {
-  for (int k = 0; k < op->n_results; k++) tainted[ir_result(op, k)] = true;
+static void taint(const Merge *m, const IrOp *op, bool tainted) {
+  for (int k = 0; k < op->n_results; k++) m->tainted[ir_result(op, k)] = tainted;
 }
 
-static bool reads_common_array(const Merge *m, const IrOp *a, const IrOp *b) {
-  IrVals left = {0}, right = {0};
-  ir_free_values(m->arena, m->f, a->regions[0], &left);
-  ir_free_values(m->arena, m->f, b->regions[0], &right);
-  for (int i = 0; i < left.len; i++) {
-    if (!ir_is_array(ir_type(m->f, left.data[i]))) continue;
-    for (int j = 0; j < right.len; j++)
-      if (left.data[i] == right.data[j]) return true;
+static bool reads_common_array(const Merge *m, const Row *row) {
+  const IrVals *left = read_in(m, row, row->first), *right = read_in(m, row, row->second);
+  for (int i = 0; i < left->len; i++) {
+    if (!ir_is_array(ir_type(m->f, left->data[i]))) continue;
+    for (int j = 0; j < right->len; j++)
+      if (left->data[i] == right->data[j]) return true;
   }
   return false;
 }
@@ -75,8 +89,8 @@ static bool is_expensive(const IrRegion *r) {
 static const IrVal *all_in(const Merge *m, const IrOp *first, const IrOp *second) {
   const IrRegion *big = first->regions[0], *small = second->regions[0];
   if (small->ops.len > big->ops.len || !is_expensive(small)) return NULL;
-  IrVal *same = ARENA_ARRAY(m->arena, IrVal, m->f->vals.len);
-  for (int v = 0; v < m->f->vals.len; v++) same[v] = (IrVal)v;
+  IrVal *same =
+      m->same; // what was compared before left there what other bodies compute, which this one cannot see
   same[small->args[0]] = big->args[0];
   for (int i = 0, j = 0; j < small->ops.len; i++) {
     if (i == big->ops.len) return NULL;
@@ -96,18 +110,19 @@ static bool are_readers(const Merge *m, const IrOp *a, const IrOp *b) {
 }
 
 // Would the merged loop change an array that the other part still reads? Then it would have to be copied.
-static bool takes_from(const Merge *m, const IrOp *a, const IrOp *b) {
-  IrVals reads = {0};
-  ir_free_values(m->arena, m->f, b->regions[0], &reads);
+static bool takes_from(const Merge *m, const Row *row, int from, int reader) {
+  const IrOp *a = row->r->ops.data[from];
+  const IrVals *read = read_in(m, row, reader);
   for (int k = 0; a->kind == IR_FOR && k < a->n_results; k++) {
     if (!ir_is_array(ir_type(m->f, a->args[3 + k]))) continue;
-    for (int i = 0; i < reads.len; i++)
-      if (reads.data[i] == a->args[3 + k]) return true;
+    for (int i = 0; i < read->len; i++)
+      if (read->data[i] == a->args[3 + k]) return true;
   }
   return false;
 }
 
-static bool candidates(const Merge *m, const IrOp *a, const IrOp *b) {
+static bool candidates(const Merge *m, const Row *row) {
+  const IrOp *a = row->r->ops.data[row->first], *b = row->r->ops.data[row->second];
   if (m->kind == MERGE_READERS && a->kind != b->kind) return false;
   if (a->lanes != b->lanes || a->masked != b->masked) return false;
   for (int k = 0; k < 3; k++)
@@ -116,46 +131,53 @@ static bool candidates(const Merge *m, const IrOp *a, const IrOp *b) {
   bool both = ir_op_has_effect(m->f->module, a) && ir_op_has_effect(m->f->module, b);
   if (both) return false;
   if (m->kind == MERGE_CHAINS) return chain_fits(m, a, b);
-  if (!reads_common_array(m, a, b)) return false;
-  return m->kind == MERGE_READERS ? are_readers(m, a, b) : (!takes_from(m, a, b) && !takes_from(m, b, a));
+  if (!reads_common_array(m, row)) return false;
+  if (m->kind == MERGE_READERS) return are_readers(m, a, b);
+  return !takes_from(m, row, row->first, row->second) && !takes_from(m, row, row->second, row->first);
 }
 
 // Which operations between the two go behind: those that depend on the first. None with an effect may overtake another:
 // the first loop moves behind those that stay, the second one in front of those that go behind.
-static bool independent(const Merge *m, const IrRegion *r, Pair *p) {
-  bool *tainted = ARENA_ARRAY(m->arena, bool, m->f->vals.len);
-  bool moved_effect = ir_op_has_effect(m->f->module, r->ops.data[p->first]), behind = false;
-  taint(r->ops.data[p->first], tainted);
-  for (int i = p->first + 1; i < p->second; i++) {
-    const IrOp *op = r->ops.data[i];
-    bool effect = ir_op_has_effect(m->f->module, op);
-    p->after[i] = depends_on(m, op, tainted);
-    if (p->after[i]) {
-      taint(op, tainted);
+static bool independent(const Merge *m, const Row *row) {
+  IrOp *const *ops = row->r->ops.data;
+  bool moved_effect = ir_op_has_effect(m->f->module, ops[row->first]), behind = false;
+  taint(m, ops[row->first], true);
+  for (int i = row->first + 1; i < row->second; i++) {
+    bool effect = ir_op_has_effect(m->f->module, ops[i]);
+    row->after[i] = depends(m, row, i);
+    if (row->after[i]) {
+      taint(m, ops[i], true);
       moved_effect |= effect;
       behind |= effect;
     } else if (effect && moved_effect) {
       return false;
     }
   }
-  if (behind && ir_op_has_effect(m->f->module, r->ops.data[p->second])) return false;
-  for (int k = 0; m->kind == MERGE_CHAINS && k < r->ops.data[p->first]->n_results; k++)
-    tainted[ir_result(r->ops.data[p->first], k)] = false;
-  return !depends_on(m, r->ops.data[p->second], tainted);
+  if (behind && ir_op_has_effect(m->f->module, ops[row->second])) return false;
+  if (m->kind == MERGE_CHAINS) taint(m, ops[row->first], false);
+  return !depends(m, row, row->second);
+}
+
+static bool is_pair(const Merge *m, const Row *row) {
+  if (!candidates(m, row)) return false;
+  bool ok = independent(m, row);
+  for (int i = row->first; i < row->second; i++) taint(m, row->r->ops.data[i], false);
+  return ok;
 }
 
 // The first pair from this operation on; without one, both are the region's end.
-static void find_pair(const Merge *m, const IrRegion *r, int from, Pair *p) {
+static void find_pair(const Merge *m, Row *row, int from) {
+  const IrRegion *r = row->r;
   VEC(int) loops = {0};
   for (int i = from; i < r->ops.len; i++)
     if (is_loop(r->ops.data[i])) vec_push(m->arena, &loops, i);
   for (int i = 0; i < loops.len; i++)
     for (int k = i + 1; k < loops.len && k <= i + NEIGHBOURS; k++) {
-      p->first = loops.data[i];
-      p->second = loops.data[k];
-      if (candidates(m, r->ops.data[p->first], r->ops.data[p->second]) && independent(m, r, p)) return;
+      row->first = loops.data[i];
+      row->second = loops.data[k];
+      if (is_pair(m, row)) return;
     }
-  p->first = p->second = r->ops.len;
+  row->first = row->second = r->ops.len;
 }
 
 // ---- rebuilding --------------------------------------------------------------------------------------------------------
@@ -254,8 +276,9 @@ static void share_build(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *s
   m->changed = true;
 }
 
-static void merge_pair(Merge *m, IrBuilder *b, const IrRegion *r, const Pair *p) {
-  const IrOp *first = r->ops.data[p->first], *second = r->ops.data[p->second];
+static void merge_pair(Merge *m, IrBuilder *b, const Row *row) {
+  const IrRegion *r = row->r;
+  const IrOp *first = r->ops.data[row->first], *second = r->ops.data[row->second];
   bool builds = first->kind == IR_BUILD && second->kind == IR_BUILD;
   if (m->kind == MERGE_CHAINS)
     chain_loops(m, b, first, second);
@@ -263,22 +286,32 @@ static void merge_pair(Merge *m, IrBuilder *b, const IrRegion *r, const Pair *p)
     merge_loops(m, b, first, second);
   else
     (m->kind == MERGE_READERS ? share_build : merge_builds)(m, b, first, second);
-  for (int k = p->first + 1; k < p->second; k++)
-    if (p->after[k]) ir_rebuild_op(b, &m->map, r->ops.data[k], merge_region, m);
+  for (int k = row->first + 1; k < row->second; k++)
+    if (row->after[k]) ir_rebuild_op(b, &m->map, r->ops.data[k], merge_region, m);
 }
 
 // Pair by pair: a row of loops is half as long after each round.
 static void merge_region(void *user, IrBuilder *b, const IrRegion *r, IrVal *yields) {
   Merge *m = user;
-  Pair p = {.after = ARENA_ARRAY(m->arena, bool, r->ops.len)};
-  for (int at = 0; at < r->ops.len; at = p.second + 1) {
-    find_pair(m, r, at, &p);
-    for (int i = at; i < p.second; i++)
-      if (i < p.first || (i > p.first && !p.after[i]))
+  Row row = row_of(m, r);
+  for (int at = 0; at < r->ops.len; at = row.second + 1) {
+    find_pair(m, &row, at);
+    for (int i = at; i < row.second; i++)
+      if (i < row.first || (i > row.first && !row.after[i]))
         ir_rebuild_op(b, &m->map, r->ops.data[i], merge_region, m);
-    if (p.second < r->ops.len) merge_pair(m, b, r, &p);
+    if (row.second < r->ops.len) merge_pair(m, b, &row);
   }
   for (int k = 0; k < r->n_yields; k++) yields[k] = ir_mapped(&m->map, r->yields[k]);
+}
+
+static Merge merge_of(Arena *scratch, const IrFunc *f, MergeKind kind) {
+  int n = f->vals.len;
+  Merge m = {.f = f, .arena = scratch, .kind = kind};
+  m.tainted = ARENA_ARRAY(scratch, bool, n);
+  m.same = ARENA_ARRAY(scratch, IrVal, n);
+  for (int v = 0; v < n; v++) m.same[v] = (IrVal)v;
+  if (kind == MERGE_CHAINS) m.sums = ir_find_sums(scratch, f), m.uses = ir_use_counts(scratch, f);
+  return m;
 }
 
 static IrFunc *merge(IrFunc *f, MergeKind kind) {
@@ -286,8 +319,7 @@ static IrFunc *merge(IrFunc *f, MergeKind kind) {
   for (int round = 0; changed && round < 16; round++) {
     Arena *scratch = arena_new(0);
     if (!scratch) return f;
-    Merge m = {.f = f, .arena = scratch, .kind = kind};
-    if (kind == MERGE_CHAINS) m.sums = ir_find_sums(scratch, f), m.uses = ir_use_counts(scratch, f);
+    Merge m = merge_of(scratch, f, kind);
     f = ir_rebuild_func(f, scratch, &m.map, merge_region, &m, &m.changed);
     changed = m.changed;
     arena_free(scratch);

@@ -15,6 +15,8 @@ typedef struct Merge {
   Arena *arena;
   MergeKind kind;
   const int *uses; // by value
+  bool *tainted;   // by value, while a pair is looked at: depends on its first loop
+  IrVal *same;     // by value of a build's body: what it is in the one it is compared with
   IrSums sums;
   IrMap map;
   bool changed;
