@@ -9,6 +9,7 @@ enum { MAX_DEPTH = 40 }; // of the expressions that are compared
 
 typedef struct Carried {
   const IrFunc *f;
+  Arena *arena;
   IrVal *leader; // by value: a value that is always equal to it; itself by default
 } Carried;
 
@@ -31,20 +32,15 @@ static bool equal(const Carried *c, IrVal x, IrVal y, int depth) {
 // Splits what an iteration tells apart; true if something was split.
 static bool refine(Carried *c, const IrOp *loop, const IrRegion *body, int first_arg) {
   bool split = false;
-  IrVal fresh_for = 0, fresh = 0; // a class that lost members, and the leader of those
+  IrVal *left = ARENA_ARRAY(c->arena, IrVal, loop->n_results); // the leader that it lost; 0: none
   for (int k = 0; k < loop->n_results; k++) {
     IrVal arg = body->args[first_arg + k], first = lead(c, arg);
     if (first == arg) continue;
-    int j = ir_val(c->f, first)->index - first_arg;
-    if (equal(c, body->yields[k], body->yields[j], 0)) continue;
-    if (fresh_for == first &&
-        equal(c, body->yields[k], body->yields[ir_val(c->f, fresh)->index - first_arg], 0)) {
-      c->leader[arg] = fresh;
-    } else {
-      c->leader[arg] = arg;
-      fresh_for = first;
-      fresh = arg;
-    }
+    if (equal(c, body->yields[k], body->yields[ir_val(c->f, first)->index - first_arg], 0)) continue;
+    int j = 0; // the first one that left with it
+    while (j < k && (left[j] != first || !equal(c, body->yields[k], body->yields[j], 0))) j++;
+    c->leader[arg] = body->args[first_arg + j];
+    left[k] = first;
     split = true;
   }
   return split;
@@ -126,7 +122,7 @@ IrFunc *opt_carried(IrFunc *f) {
   if (!f->body) return f;
   Arena *scratch = arena_new(0);
   if (!scratch) return f;
-  Carried c = {f, ARENA_ARRAY(scratch, IrVal, f->vals.len)};
+  Carried c = {f, scratch, ARENA_ARRAY(scratch, IrVal, f->vals.len)};
   for (int v = 0; v < f->vals.len; v++) c.leader[v] = (IrVal)v;
   analyse(&c, f->body);
   bool any = false;

@@ -12,18 +12,15 @@ enum { MOST_OPS = 400 };
 // ---- do they fit? ------------------------------------------------------------------------------------------------------
 
 static bool is_plain(const Merge *m, const IrOp *loop) {
-  int64_t step;
   if (loop->lanes || loop->regions[0]->ops.len > MOST_OPS) return false;
   for (int i = 0; i < loop->regions[0]->ops.len; i++) {
     IrOpKind kind = (IrOpKind)loop->regions[0]->ops.data[i]->kind;
     if (kind == IR_FOR || kind == IR_WHILE || kind == IR_BUILD) return false;
   }
   if (loop->kind == IR_BUILD) return true;
-  for (int k = 0; k < loop->n_results; k++) {
-    IrType t = ir_type(m->f, ir_result(loop, k));
-    if (t.grow || (!t.rank && !m->sums.family[loop->regions[0]->args[1 + k]])) return false;
-  }
-  return ir_is_const_int(m->f, loop->args[2], &step) && step == 1;
+  for (int k = 0; k < loop->n_results; k++)
+    if (ir_type(m->f, ir_result(loop, k)).grow) return false;
+  return wave_steps_by_one(m, loop) && wave_is_parallel(m, loop);
 }
 
 static IrVal init_of(const IrOp *loop, int k) { return loop->kind == IR_FOR ? loop->args[3 + k] : 0; }
@@ -49,6 +46,7 @@ static bool hands_on(const Merge *m, const IrOp *first, int k, const IrOp *secon
   if (start < 0 && !read) return true;
   if (!ir_type(m->f, r).rank || (start >= 0 && m->uses[r] != 1)) return false;
   *any = true;
+  if (start < 0 && wave_shift(m, first, k, second)) return true;
   int axes =
       start >= 0 ? opt_axes_carried(m->arena, m->f, second, start) : opt_axes_read(m->arena, m->f, second, r);
   return (axes & opt_axes_carried(m->arena, m->f, first, k)) != 0;
@@ -72,7 +70,7 @@ static bool shares(const Merge *m, const IrOp *first, const IrOp *second, const 
 }
 
 bool chain_fits(const Merge *m, const IrOp *first, const IrOp *second) {
-  if (!is_plain(m, first) || !is_plain(m, second)) return false;
+  if (!wave_same_range(m, first, second) || !is_plain(m, first) || !is_plain(m, second)) return false;
   IrVals free1 = {0}, free2 = {0};
   ir_free_values(m->arena, m->f, first->regions[0], &free1);
   ir_free_values(m->arena, m->f, second->regions[0], &free2);
@@ -80,15 +78,17 @@ bool chain_fits(const Merge *m, const IrOp *first, const IrOp *second) {
   if (!shares(m, first, second, &free1, &free2, &any)) return false;
   for (int k = 0; k < first->n_results; k++)
     if (!hands_on(m, first, k, second, &free2, &any)) return false;
-  return any;
+  return any && wave_order(m, first, second) != WAVE_NONE;
 }
 
 // ---- rebuilding --------------------------------------------------------------------------------------------------------
 
-// Reads of what the first loop builds are what it just computed.
+// Reads of what the first loop builds are what it just computed; those of a neighbour's are what it computed before.
 typedef struct Handed {
+  const Merge *m;
   const IrOp *first;
-  const IrVal *values; // by its results
+  const IrVal *values; // by its results: at this index; NULL: they are read from its arrays
+  const IrVal *before; // at the index before this one
 } Handed;
 
 static bool read_handed(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
@@ -96,7 +96,9 @@ static bool read_handed(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   const Handed *h = user;
   for (int k = 0; op->kind == IR_GET && k < h->first->n_results; k++) {
     if (op->args[0] != ir_result(h->first, k)) continue;
-    ir_map_set(map, op->result, h->values[k]);
+    bool here = !h->before[k] || !affine_of(h->m->f, op->args[1]).offset;
+    if (here && !h->values) return false;
+    ir_map_set(map, op->result, here ? h->values[k] : h->before[k]);
     return true;
   }
   return false;
@@ -122,7 +124,8 @@ static void chain_builds(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *
   IrBuilder in;
   IrOp *now = ir_build(b, &size, 1, &in);
   body_of(m, &in, first, NULL, NULL, yields);
-  body_of(m, &in, second, NULL, &(Handed){first, yields}, yields + n1);
+  const IrVal *before = ARENA_ARRAY(m->arena, IrVal, n1);
+  body_of(m, &in, second, NULL, &(Handed){m, first, yields, before}, yields + n1);
   ir_yield(&in, yields, n);
   ir_close_build(b, now);
   for (int k = 0; k < n1; k++) ir_map_set(&m->map, ir_result(first, k), ir_result(now, k));
@@ -130,12 +133,11 @@ static void chain_builds(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *
 }
 
 // What the second loop carries in the place of what the first one ends with has no place of its own: slot[k] is the
-// place of its k-th.
-static void chain_fors(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *second) {
-  const IrOp *counted = first->kind == IR_FOR ? first : second;
-  int n1 = first->n_results, n2 = second->n_results, n = n1;
-  IrVal *vals = ARENA_ARRAY(m->arena, IrVal, n1 + n2), *inits = ARENA_ARRAY(m->arena, IrVal, n1 + n2);
-  int *slot = ARENA_ARRAY(m->arena, int, n2);
+// place of its k-th. Behind them come the scalars that are handed to the next iteration.
+static void chain_fors(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *second, WaveOrder order) {
+  int n1 = first->n_results, n2 = second->n_results, n = n1, most = n1 + n2 + n1;
+  IrVal *vals = ARENA_ARRAY(m->arena, IrVal, most), *inits = ARENA_ARRAY(m->arena, IrVal, n1 + n2);
+  int *slot = ARENA_ARRAY(m->arena, int, n2), *next = ARENA_ARRAY(m->arena, int, n1);
   merge_inits(m, b, first, vals);
   for (int k = 0; k < n2; k++) {
     slot[k] = n;
@@ -146,9 +148,13 @@ static void chain_fors(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *se
   }
   merge_inits(m, b, second, inits);
   for (int k = 0; k < n2; k++) vals[slot[k]] = inits[k];
+  for (int k = 0; k < n1; k++) {
+    if (!wave_shift(m, first, k, second)) continue;
+    next[k] = n;
+    vals[n++] = wave_start(m, b, first, k);
+  }
   IrBuilder in;
-  IrOp *now = ir_for(b, ir_mapped(&m->map, counted->args[0]), ir_mapped(&m->map, counted->args[1]),
-                     ir_mapped(&m->map, counted->args[2]), vals, n, &in);
+  IrOp *now = wave_open(m, b, first, second, order, vals, n, &in);
   const IrVal *slots = in.region->args + 1;
   for (int k = 0; k < n2; k++) inits[k] = init_of(second, k) ? ir_mapped(&m->map, init_of(second, k)) : 0;
   for (int k = 0; k < n2; k++) // where the first reads what the second changes, its row is as it was
@@ -156,13 +162,19 @@ static void chain_fors(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *se
       ir_map_set(&m->map, init_of(second, k), slots[slot[k]]);
   body_of(m, &in, first, slots, NULL, vals);
   for (int k = 0; second->kind == IR_FOR && k < n2; k++) ir_map_set(&m->map, init_of(second, k), inits[k]);
-  IrVal *values = ARENA_ARRAY(m->arena, IrVal, n1), *second_vals = ARENA_ARRAY(m->arena, IrVal, n2);
+  IrVal *values = ARENA_ARRAY(m->arena, IrVal, n1), *second_vals = ARENA_ARRAY(m->arena, IrVal, n2),
+        *before = ARENA_ARRAY(m->arena, IrVal, n1);
   memcpy(values, vals, sizeof *values * (size_t)n1);
+  for (int k = 0; k < n1; k++) {
+    if (!next[k]) continue;
+    before[k] = slots[next[k]];
+    vals[next[k]] = ir_mapped(&m->map, wave_made(m, first, k));
+  }
   set_built(&in, first, slots, vals);
   for (int k = 0; k < n2; k++) inits[k] = slot[k] < n1 ? vals[slot[k]] : slots[slot[k]];
   for (int k = 0; first->kind == IR_FOR && k < n1; k++) ir_map_set(&m->map, ir_result(first, k), vals[k]);
-  Handed handed = {first, values};
-  body_of(m, &in, second, inits, first->kind == IR_BUILD ? &handed : NULL, second_vals);
+  Handed handed = {m, first, first->kind == IR_BUILD ? values : NULL, before};
+  body_of(m, &in, second, inits, &handed, second_vals);
   set_built(&in, second, inits, second_vals);
   for (int k = 0; k < n2; k++) vals[slot[k]] = second_vals[k];
   ir_yield(&in, vals, n);
@@ -172,7 +184,10 @@ static void chain_fors(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *se
 
 void chain_loops(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *second) {
   b->loc = second->loc;
-  bool builds = first->kind == IR_BUILD && second->kind == IR_BUILD;
-  (builds ? chain_builds : chain_fors)(m, b, first, second);
+  WaveOrder order = wave_order(m, first, second);
+  if (first->kind == IR_BUILD && second->kind == IR_BUILD && order == WAVE_ANY)
+    chain_builds(m, b, first, second);
+  else
+    chain_fors(m, b, first, second, order);
   m->changed = true;
 }

@@ -5,6 +5,13 @@
 #include "opt/opt.h"
 
 int opt_region_size(const IrRegion *r); // operations, nested ones included
+
+// ---- split.c ------------------------------------------------------------------------------------------------------
+
+enum { OPT_LARGEST_SPLIT = 160 }; // operations of a loop that is split
+// Does the condition compare the loop's index with a value from outside? Then split decides it.
+bool opt_turns(const IrFunc *f, IrVal cond, const IrRegion *body);
+
 // Only calls of C functions, so that their errors have the place of the call.
 IrFunc *opt_inline_externs(IrFunc *f);
 // The operations of r from `first` on are copies out of the callee: they came in through the call.

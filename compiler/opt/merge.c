@@ -7,6 +7,8 @@
 // Arrays are values, so independence of results is all that has to be shown.
 #include "opt/merge.h"
 
+static bool chains(const Merge *m) { return m->kind == MERGE_CHAINS || m->kind == MERGE_WAVES; }
+
 // So many loops are tried with one; a function of thousands of loops would take for ever.
 enum { NEIGHBOURS = 64 };
 enum { EXPENSIVE = 8 }; // cost of what is better not computed twice
@@ -125,12 +127,12 @@ static bool candidates(const Merge *m, const Row *row) {
   const IrOp *a = row->r->ops.data[row->first], *b = row->r->ops.data[row->second];
   if (m->kind == MERGE_READERS && a->kind != b->kind) return false;
   if (a->lanes != b->lanes || a->masked != b->masked) return false;
-  for (int k = 0; k < 3; k++)
+  for (int k = 0; k < 3 && !chains(m); k++)
     if (!same_bound(m, a, b, k)) return false;
   if (a->attr.i != b->attr.i) return false;
   bool both = ir_op_has_effect(m->f->module, a) && ir_op_has_effect(m->f->module, b);
   if (both) return false;
-  if (m->kind == MERGE_CHAINS) return chain_fits(m, a, b);
+  if (chains(m)) return chain_fits(m, a, b);
   if (!reads_common_array(m, row)) return false;
   if (m->kind == MERGE_READERS) return are_readers(m, a, b);
   return !takes_from(m, row, row->first, row->second) && !takes_from(m, row, row->second, row->first);
@@ -154,7 +156,7 @@ static bool independent(const Merge *m, const Row *row) {
     }
   }
   if (behind && ir_op_has_effect(m->f->module, ops[row->second])) return false;
-  if (m->kind == MERGE_CHAINS) taint(m, ops[row->first], false);
+  if (chains(m)) taint(m, ops[row->first], false);
   return !depends(m, row, row->second);
 }
 
@@ -280,7 +282,7 @@ static void merge_pair(Merge *m, IrBuilder *b, const Row *row) {
   const IrRegion *r = row->r;
   const IrOp *first = r->ops.data[row->first], *second = r->ops.data[row->second];
   bool builds = first->kind == IR_BUILD && second->kind == IR_BUILD;
-  if (m->kind == MERGE_CHAINS)
+  if (chains(m))
     chain_loops(m, b, first, second);
   else if (!builds)
     merge_loops(m, b, first, second);
@@ -310,7 +312,7 @@ static Merge merge_of(Arena *scratch, const IrFunc *f, MergeKind kind) {
   m.tainted = ARENA_ARRAY(scratch, bool, n);
   m.same = ARENA_ARRAY(scratch, IrVal, n);
   for (int v = 0; v < n; v++) m.same[v] = (IrVal)v;
-  if (kind == MERGE_CHAINS) m.sums = ir_find_sums(scratch, f), m.uses = ir_use_counts(scratch, f);
+  if (chains(&m)) m.sums = ir_find_sums(scratch, f), m.uses = ir_use_counts(scratch, f);
   return m;
 }
 
@@ -330,3 +332,4 @@ static IrFunc *merge(IrFunc *f, MergeKind kind) {
 IrFunc *opt_merge(IrFunc *f) { return merge(f, MERGE_READERS); }
 IrFunc *opt_join(IrFunc *f) { return merge(f, MERGE_BUILDS); }
 IrFunc *opt_chain(IrFunc *f) { return merge(f, MERGE_CHAINS); }
+IrFunc *opt_wave(IrFunc *f) { return merge(f, MERGE_WAVES); }

@@ -2,12 +2,13 @@
 #ifndef DP_OPT_MERGE_H
 #define DP_OPT_MERGE_H
 
-#include "opt/opt.h"
+#include "opt/scalar.h"
 
 typedef enum MergeKind {
   MERGE_READERS, // FORs that read a common array, and nothing of each other; builds that compute the same
   MERGE_BUILDS,  // builds of one axis too
-  MERGE_CHAINS   // the second goes on with what the first made, element by element (chain.c)
+  MERGE_CHAINS,  // the second goes on with what the first made, element by element (chain.c)
+  MERGE_WAVES    // the same with neighbours' elements (wave.c)
 } MergeKind;
 
 typedef struct Merge {
@@ -25,7 +26,24 @@ typedef struct Merge {
 // What a loop starts with: the initial values of a FOR, arrays without contents for a build's results.
 void merge_inits(Merge *m, IrBuilder *b, const IrOp *loop, IrVal *out);
 
-bool chain_fits(const Merge *m, const IrOp *first, const IrOp *second); // same range is given
+bool chain_fits(const Merge *m, const IrOp *first, const IrOp *second);
 void chain_loops(Merge *m, IrBuilder *b, const IrOp *first, const IrOp *second);
+
+// ---- wave.c: in which order ----------------------------------------------------------------------------------------------
+
+typedef enum WaveOrder { WAVE_ANY, WAVE_UP, WAVE_DOWN, WAVE_NONE } WaveOrder;
+
+bool wave_steps_by_one(const Merge *m, const IrOp *loop); // up or down
+bool wave_same_range(const Merge *m, const IrOp *first, const IrOp *second);
+bool wave_is_parallel(const Merge *m, const IrOp *loop); // but for sums
+// The iterations of the two as one loop; WAVE_NONE: they cannot be one, or it would not pay.
+WaveOrder wave_order(const Merge *m, const IrOp *first, const IrOp *second);
+// The second reads the first's result k at index i + shift too; 0: it does not, or otherwise.
+int wave_shift(const Merge *m, const IrOp *first, int k, const IrOp *second);
+// Where it does: what the first makes at index i, and what stands at the index before its first one.
+IrVal wave_made(const Merge *m, const IrOp *first, int k);
+IrVal wave_start(const Merge *m, IrBuilder *b, const IrOp *first, int k);
+IrOp *wave_open(const Merge *m, IrBuilder *b, const IrOp *first, const IrOp *second, WaveOrder order,
+                const IrVal *inits, int n, IrBuilder *in);
 
 #endif

@@ -22,8 +22,8 @@ int opt_pass_find(const char *name) {
 }
 
 void opt_for_reading(bool disabled[OPT_PASS_COUNT]) {
-  static const OptPass machine[] = {OPT_elements, OPT_guards,  OPT_jam,   OPT_lanes, OPT_leaves,
-                                    OPT_place,    OPT_regular, OPT_split, OPT_starts};
+  static const OptPass machine[] = {OPT_elements, OPT_gather,  OPT_guards, OPT_jam,    OPT_lanes, OPT_leaves,
+                                    OPT_place,    OPT_regular, OPT_split,  OPT_starts, OPT_wave};
   for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) disabled[machine[i]] = true;
 }
 
@@ -84,11 +84,16 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
 // After everything else: what it makes is for the machine, not for further passes or for reading.
 static void several_rows(Run *r, IrFunc *f) {
   if (r->o->level < 2 || !f->body) return;
+  IrFunc *gathered = run(r, OPT_gather, f);
+  if (gathered != f) f = clean(r, run(r, OPT_fuse, gathered));
+  IrFunc *waves = run_and_clean(r, OPT_wave, f);
+  if (waves != f) f = run_and_clean(r, OPT_carried, waves);
   f = run_and_clean(r, OPT_join, f);
   f = run_and_clean(r, OPT_chain, f);
   f = run_and_clean(r, OPT_leaves, f);
   f = run_and_clean(r, OPT_elements, f);
   f = run(r, OPT_split, f); // what is left has no branches, and LLVM's vectors suit it
+  f = run_and_clean(r, OPT_elements, f);
   f = run_and_clean(r, OPT_starts, f);
   f = clean(r, run(r, OPT_lanes, f));
   f = run(r, OPT_place, f);

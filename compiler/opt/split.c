@@ -7,13 +7,13 @@
 //     %c = lt %i, %x       ->   for %i = %p, %hi     %c is false        with %p = max(%lo, min(%x, %hi))
 //     if %c ...
 //
-// A build of a row is such a loop too, one that sets its elements.
+// A build of a row is such a loop too, one that sets its elements. A loop that counts down comes to the stretches from above.
 //
 // The iterations run in the order they had: all bits stay.
 #include "opt/internal.h"
 #include "opt/scalar.h"
 
-enum { LARGEST_BODY = 80, MAX_ROUNDS = 4, MAX_SPLITS = 24, MAX_STRETCHES = 3 };
+enum { MAX_ROUNDS = 4, MAX_SPLITS = 24, MAX_STRETCHES = 3 };
 
 typedef struct Turn { // a condition, and where it turns
   IrVal cond, at;     // what the index is compared with
@@ -31,22 +31,27 @@ typedef struct Split {
 
 // ---- where a condition turns ----------------------------------------------------------------------------------------
 
-static bool is_invariant(const Split *s, IrVal v, const IrRegion *body) {
-  return !ir_inside(ir_val(s->f, v)->region, body) || ir_is_const(s->f, v);
+static bool is_invariant(const IrFunc *f, IrVal v, const IrRegion *body) {
+  return !ir_inside(ir_val(f, v)->region, body) || ir_is_const(f, v);
 }
 
-static bool turns(const Split *s, IrVal cond, const IrRegion *body, Turn *t) {
-  const IrOp *op = ir_val(s->f, cond)->def;
+static bool turns(const IrFunc *f, IrVal cond, const IrRegion *body, Turn *t) {
+  const IrOp *op = ir_val(f, cond)->def;
   if (!op || op->parent != body) return false;
   bool known = op->kind == IR_LT || op->kind == IR_LE || op->kind == IR_EQ || op->kind == IR_NE;
-  if (!known || ir_type(s->f, op->args[0]).elem != IR_INT) return false;
+  if (!known || ir_type(f, op->args[0]).elem != IR_INT) return false;
   bool left = op->args[0] == body->args[0];
   IrVal at = op->args[left ? 1 : 0];
-  if ((!left && op->args[1] != body->args[0]) || !is_invariant(s, at, body)) return false;
+  if ((!left && op->args[1] != body->args[0]) || !is_invariant(f, at, body)) return false;
   *t = (Turn){.cond = cond, .at = at, .equal = op->kind == IR_EQ || op->kind == IR_NE};
   t->first = t->equal ? op->kind == IR_NE : left;
   t->behind = (op->kind == IR_LE) == left; // i <= x, and x < i
   return true;
+}
+
+bool opt_turns(const IrFunc *f, IrVal cond, const IrRegion *body) {
+  Turn t;
+  return turns(f, cond, body, &t);
 }
 
 static bool holds_loops(const IrRegion *r) {
@@ -59,18 +64,29 @@ static bool holds_loops(const IrRegion *r) {
   return false;
 }
 
-// Does v change in a loop around this one? Then so would the stretches, and the loop around could not run in lanes.
+// Is v made in region r, from something that changes there?
+static bool changes_in(const Split *s, IrVal v, const IrRegion *r) {
+  if (!ir_inside(ir_val(s->f, v)->region, r)) return false;
+  const IrOp *op = ir_val(s->f, v)->def;
+  if (!op || !(ir_op_info[op->kind].flags & IR_P) || op->n_regions) return true;
+  for (int k = 0; k < op->n_args; k++)
+    if (changes_in(s, op->args[k], r)) return true;
+  return false;
+}
+
+// In a loop around this one? Then so would the stretches, and the loop around could not run in lanes.
 static bool varies_around(const Split *s, IrVal v, const IrOp *loop) {
   if (ir_is_const(s->f, v)) return false;
   for (const IrRegion *r = loop->parent; r->owner; r = r->owner->parent)
-    if (r->owner->kind != IR_IF && ir_inside(ir_val(s->f, v)->region, r)) return true;
+    if (r->owner->kind != IR_IF && changes_in(s, v, r)) return true;
   return false;
 }
 
 static bool is_candidate(const Split *s, const IrOp *op) {
   int64_t step;
   if (op->kind == IR_FOR)
-    return !op->attr.i && !op->lanes && ir_is_const_int(s->f, op->args[2], &step) && step == 1;
+    return !op->attr.i && !op->lanes && ir_is_const_int(s->f, op->args[2], &step) &&
+           (step == 1 || step == -1);
   if (op->kind != IR_BUILD || op->n_args != 1) return false;
   for (int k = 0; k < op->n_results; k++)
     if (ir_type(s->f, ir_result(op, k)).elem == IR_STRING) return false;
@@ -82,9 +98,9 @@ static bool find_turn(const Split *s, const IrOp *loop, Turn *t) {
   const IrRegion *body = loop->regions[0];
   for (int k = 0; k < (loop->kind == IR_FOR ? 2 : 1); k++)
     if (varies_around(s, loop->args[k], loop)) return false;
-  if (opt_region_size(body) > LARGEST_BODY || holds_loops(body)) return false;
+  if (opt_region_size(body) > OPT_LARGEST_SPLIT || holds_loops(body)) return false;
   for (int i = 0; i < body->ops.len; i++)
-    if (body->ops.data[i]->kind == IR_IF && turns(s, body->ops.data[i]->args[0], body, t) &&
+    if (body->ops.data[i]->kind == IR_IF && turns(s->f, body->ops.data[i]->args[0], body, t) &&
         !varies_around(s, t->at, loop))
       return true;
   return false;
@@ -124,13 +140,23 @@ static int stretches(IrBuilder *b, const Turn *t, IrVal at, IrVal lo, IrVal hi, 
   return n;
 }
 
+static bool counts_down(const IrFunc *f, const IrOp *loop) {
+  int64_t step;
+  return loop->kind == IR_FOR && ir_is_const_int(f, loop->args[2], &step) && step < 0;
+}
+
+static IrVal one_less(IrBuilder *b, IrVal v) { return ir_op2(b, IR_ADD, v, ir_const_int(b, -1)); }
+static IrVal one_more(IrBuilder *b, IrVal v) { return ir_op2(b, IR_ADD, v, ir_const_int(b, 1)); }
+
 // A copy of the loop over one stretch; the carried values become those behind it.
 static void one_stretch(Split *s, IrBuilder *b, IrMap *map, const IrOp *loop, const Turn *t,
                         const Stretch *part, IrVal *carried) {
   const IrRegion *body = loop->regions[0];
   int n = loop->n_results;
   IrBuilder in;
-  IrOp *now = ir_for(b, part->lo, part->hi, ir_const_int(b, 1), carried, n, &in);
+  bool down = counts_down(s->f, loop);
+  IrVal from = down ? one_less(b, part->hi) : part->lo, to = down ? one_less(b, part->lo) : part->hi;
+  IrOp *now = ir_for(b, from, to, ir_const_int(b, down ? -1 : 1), carried, n, &in);
   for (int k = 0; k < body->n_args; k++) ir_map_set(map, body->args[k], in.region->args[k]);
   for (int i = 0; i < body->ops.len; i++) {
     const IrOp *op = body->ops.data[i];
@@ -165,14 +191,15 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   b->loc = op->loc;
   IrVal *carried = ARENA_ARRAY(s->arena, IrVal, op->n_results);
   for (int k = 0; k < op->n_results; k++) carried[k] = initial(s, b, map, op, k);
-  bool row = op->kind == IR_BUILD;
-  IrVal lo = row ? ir_const_int(b, 0) : ir_mapped(map, op->args[0]),
-        hi = ir_mapped(map, op->args[row ? 0 : 1]);
+  bool row = op->kind == IR_BUILD, down = counts_down(s->f, op);
+  IrVal lo = row ? ir_const_int(b, 0) : ir_mapped(map, op->args[down]),
+        hi = ir_mapped(map, op->args[row || down ? 0 : 1]);
+  if (down) lo = one_more(b, lo), hi = one_more(b, hi);
   IrVal at =
       ir_is_const(s->f, t.at) ? ir_const_int(b, ir_val(s->f, t.at)->def->attr.i) : ir_mapped(map, t.at);
   Stretch parts[MAX_STRETCHES];
   int n = stretches(b, &t, at, lo, hi, parts);
-  for (int i = 0; i < n; i++) one_stretch(s, b, map, op, &t, &parts[i], carried);
+  for (int i = 0; i < n; i++) one_stretch(s, b, map, op, &t, &parts[down ? n - 1 - i : i], carried);
   for (int k = 0; k < op->n_results; k++) ir_map_set(map, ir_result(op, k), carried[k]);
   return s->changed = true;
 }
