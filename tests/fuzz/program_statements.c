@@ -2,6 +2,7 @@
 #include "program_gen.h"
 
 #include <stdio.h>
+#include <string.h>
 
 // ---- statements --------------------------------------------------------------------------------------------------------------
 
@@ -423,9 +424,35 @@ static void growing(Gen *g, int depth) {
   declare(g, VAR_SCALAR, true, s);
 }
 
+// Arrays one after the other, as the stages of a stencil: element by element from the neighbours of the one before.
+static void stages(Gen *g) {
+  static const char *const forms[] = {
+      // what is made, the one before, another one
+      "var %1$s = [for j in 0..n: if j == 0 { %3$s[0] } else { 0.4 * %3$s[j] * %2$s[j - 1] }]\n",
+      "var %1$s = [for j in 0..n: if j < n - 1 { 0.6 * %2$s[j + 1] - 0.2 * %3$s[j] } else { 0.3 }]\n",
+      "var %1$s = [for j in 0..n: 0.5 * %2$s[j] + 0.3 * (if j == 0 { 0.1 } else { %2$s[j - 1] - %3$s[j] "
+      "})]\n",
+      "var %1$s = 0.2 * %3$s\nfor j in 1..n { %1$s[j] = 0.5 * %2$s[j - 1] }\n",
+      "var %1$s = 0.1 * %3$s\nfor j in 0..n - 1 { %1$s[j + 1] += 0.4 * %2$s[j] }\n",
+  };
+  enum { FORMS = sizeof forms / sizeof *forms, UPDATES = 3 };
+  char made[NAME_BYTES], from[NAME_BYTES];
+  snprintf(from, sizeof from, "%s", pick(g, VAR_ARRAY, false)->name);
+  for (int k = 2 + choose(g, 3); k > 0; k--) {
+    int form = choose(g, FORMS);
+    const Var *other = pick(g, VAR_ARRAY, false);
+    fresh(g, made, 'a');
+    put(g, forms[form], made, from, other->name);
+    declare(g, VAR_ARRAY, true, made);
+    memcpy(from, made, sizeof from);
+    if (form >= UPDATES) g->features |= FEATURE_UPDATES;
+    if (k > 1) start_line(g);
+  }
+}
+
 // False: the block ends here.
 static bool statement(Gen *g, int depth) {
-  int kind = choose(g, 24);
+  int kind = choose(g, 25);
   if (kind == 0 || g->left <= 0) return false;
   g->left--;
   start_line(g);
@@ -468,6 +495,7 @@ static bool statement(Gen *g, int depth) {
   case 18: swap(g); break;
   case 22: checkpointed_loop(g); break;
   case 23: mean_update(g); break;
+  case 24: stages(g); break;
   case 21: singles_update(g, 2); break;
   case 20: records_update(g, 2), g->features |= FEATURE_STRUCTS; break;
   default: growing(g, 2); break;
