@@ -85,7 +85,7 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
 static void several_rows(Run *r, IrFunc *f) {
   if (r->o->level < 2 || !f->body) return;
   IrFunc *gathered = run(r, OPT_gather, f);
-  if (gathered != f) f = clean(r, run(r, OPT_fuse, gathered));
+  if (gathered != f) f = clean(r, run(r, OPT_licm, run(r, OPT_fuse, gathered)));
   IrFunc *waves = run_and_clean(r, OPT_wave, f);
   if (waves != f) f = run_and_clean(r, OPT_carried, waves);
   f = run_and_clean(r, OPT_join, f);

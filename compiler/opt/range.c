@@ -401,7 +401,15 @@ bool range_at_least(Range *r, IrVal a, IrVal b, int64_t c) {
   Form e = range_form(r, a), f = range_form(r, b);
   if (!form_add(&e, -1, &f) || __builtin_sub_overflow(e.c, c, &e.c)) return false;
   r->steps = MAX_STEPS;
-  return prove(r, &e, MAX_DEPTH);
+  r->asked = true;
+  bool ok = prove(r, &e, MAX_DEPTH);
+  r->asked = false;
+  return ok;
+}
+
+bool range_known_order(Range *r, IrVal a, IrVal b) {
+  Interval x = range_of(r, a), y = range_of(r, b);
+  return x.lo >= y.hi || (!r->asked && range_at_least(r, a, b, 0));
 }
 
 // A product that the bounds of its factors alone would let wrap, but what is known of them does not: i * m of an n by m

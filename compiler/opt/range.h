@@ -65,6 +65,7 @@ struct Range {
   int *heads;  // by value: its first link; -1: none
   bool *exact; // by value: a product that did not wrap, though the bounds of its factors do not tell
   int steps;   // left for the question at hand
+  bool asked;  // there is one
 };
 
 Form form_const(int64_t c);
@@ -77,6 +78,8 @@ Form range_form(const Range *r, IrVal v); // 0: zero
 void range_bound(Range *r, IrVal v, Interval by);
 void range_add(Range *r, Form e);                            // e >= 0
 void range_add_order(Range *r, IrVal a, IrVal b, int64_t c); // a >= b + c
+// Is a >= b? By bounds alone while a question is being answered.
+bool range_known_order(Range *r, IrVal a, IrVal b);
 // A product: finds out whether what is known of its factors keeps it from wrapping, where their bounds alone do not.
 void range_define_product(Range *r, const IrOp *op);
 

@@ -31,10 +31,9 @@ void range_assume(Range *r, IrVal cond, bool truth) {
   } else if (k == (truth ? IR_EQ : IR_NE)) {
     range_add_order(r, a, b, 0);
     range_add_order(r, b, a, 0);
-  } else if (k == IR_EQ || k == IR_NE) { // differ: the next one where it is at the end of its bounds
-    Interval x = range_of(r, a), y = range_of(r, b);
-    if (y.lo == y.hi && x.lo == y.lo) range_add_order(r, a, b, 1);
-    if (y.lo == y.hi && x.hi == y.hi) range_add_order(r, b, a, 1);
+  } else if (k == IR_EQ || k == IR_NE) { // differ: the next one where it is at an end of its range
+    if (range_known_order(r, a, b)) range_add_order(r, a, b, 1);
+    if (range_known_order(r, b, a)) range_add_order(r, b, a, 1);
   }
 }
 

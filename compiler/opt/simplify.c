@@ -259,6 +259,22 @@ static bool simplify_repeated(Simplify *s, IrBuilder *b, IrMap *map, const IrOp 
   return s->changed = true;
 }
 
+// A bound that is clamped so that the loop does not run where it would not run without: up to max(x, lo), down from
+// max(x, hi). Which bound it is, and x; 0: there is none.
+static IrVal unclamped(const IrFunc *f, const IrVal *bounds, int *which) {
+  int64_t step, end, clamp;
+  if (!ir_is_const_int(f, bounds[2], &step) || !step) return 0;
+  *which = step > 0;
+  const IrOp *max = op_of(f, bounds[*which], IR_MAX);
+  IrVal other = bounds[!*which];
+  for (int k = 0; max && k < 2; k++) {
+    IrVal by = max->args[k];
+    bool below = ir_is_const_int(f, by, &clamp) && ir_is_const_int(f, other, &end) && clamp <= end;
+    if (by == other || below) return max->args[1 - k];
+  }
+  return 0;
+}
+
 static bool simplify_for(Simplify *s, IrBuilder *b, IrMap *map, const IrOp *op) {
   if (simplify_repeated(s, b, map, op)) return true;
   const IrVal *args = mapped(b, map, op->args, op->n_args);
@@ -277,10 +293,13 @@ static bool simplify_for(Simplify *s, IrBuilder *b, IrMap *map, const IrOp *op) 
     return s->changed = true;
   }
   Carried c = find_fixed(b, map, op);
-  if (c.n_fixed == 0) return false;
+  int which;
+  IrVal bound = unclamped(b->func, args, &which);
+  if (c.n_fixed == 0 && !bound) return false;
   s->changed = true;
   IrBuilder in[2];
   IrOp *now = ir_open_like(b, map, op, in);
+  if (bound) now->args[which] = bound;
   fill_loop(s, b, map, &c, now, in);
   return true;
 }

@@ -1,11 +1,13 @@
 // Optimisation: loops split where a condition on their index turns. In: innermost loops that branch on how the index
-// compares with a value from outside, such as `if i == 0` at the border of an array. Out: a loop for each stretch over which
-// the condition does not change, with the branch decided (simplify takes it away), so that what is left has no branches and
-// vectorises:
+// compares with a value from outside. Out: a loop for each stretch over which the condition does not change, with the branch
+// decided (simplify takes it away), so that what is left has no branches and vectorises:
 //
 //   for %i = %lo, %hi           for %i = %lo, %p     %c is true
 //     %c = lt %i, %x       ->   for %i = %p, %hi     %c is false        with %p = max(%lo, min(%x, %hi))
 //     if %c ...
+//
+// Most conditions tell the border of an array apart, `if i == 0 or i == n - 1`. Those are split off together, few iterations
+// at either end that keep their branches, and the inside decides all of them.
 //
 // A build of a row is such a loop too, one that sets its elements. A loop that counts down comes to the stretches from above.
 //
@@ -13,7 +15,9 @@
 #include "opt/internal.h"
 #include "opt/scalar.h"
 
-enum { MAX_ROUNDS = 4, MAX_SPLITS = 24, MAX_STRETCHES = 3 };
+#include <stdlib.h>
+
+enum { MAX_ROUNDS = 4, MAX_SPLITS = 24, MAX_STRETCHES = 3, WIDEST_BORDER = 4 };
 
 typedef struct Turn { // a condition, and where it turns
   IrVal cond, at;     // what the index is compared with
@@ -21,6 +25,8 @@ typedef struct Turn { // a condition, and where it turns
   bool behind;        // it turns behind `at`, else in front of it
   bool first;         // its value up to there; of an equal one: elsewhere
 } Turn;
+
+typedef VEC(Turn) Turns;
 
 typedef struct Split {
   const IrFunc *f;
@@ -49,8 +55,12 @@ static bool turns(const IrFunc *f, IrVal cond, const IrRegion *body, Turn *t) {
   return true;
 }
 
+// A comparison, or several of them taken together.
 bool opt_turns(const IrFunc *f, IrVal cond, const IrRegion *body) {
   Turn t;
+  const IrOp *op = ir_val(f, cond)->def;
+  if (op && op->parent == body && (op->kind == IR_AND || op->kind == IR_OR))
+    return opt_turns(f, op->args[0], body) && opt_turns(f, op->args[1], body);
   return turns(f, cond, body, &t);
 }
 
@@ -93,25 +103,109 @@ static bool is_candidate(const Split *s, const IrOp *op) {
   return true;
 }
 
-static bool find_turn(const Split *s, const IrOp *loop, Turn *t) {
+static bool counts_down(const IrFunc *f, const IrOp *loop) {
+  int64_t step;
+  return loop->kind == IR_FOR && ir_is_const_int(f, loop->args[2], &step) && step < 0;
+}
+
+static bool may_split(const Split *s, const IrOp *loop) {
   if (!is_candidate(s, loop)) return false;
-  const IrRegion *body = loop->regions[0];
   for (int k = 0; k < (loop->kind == IR_FOR ? 2 : 1); k++)
     if (varies_around(s, loop->args[k], loop)) return false;
-  if (opt_region_size(body) > OPT_LARGEST_SPLIT || holds_loops(body)) return false;
+  return opt_region_size(loop->regions[0]) <= OPT_LARGEST_SPLIT && !holds_loops(loop->regions[0]);
+}
+
+// The comparisons that a branch's condition consists of.
+static void add_turns(const Split *s, const IrOp *loop, IrVal cond, Turns *out) {
+  const IrOp *op = ir_val(s->f, cond)->def;
+  Turn t;
+  if (op && (op->kind == IR_AND || op->kind == IR_OR))
+    for (int k = 0; k < 2; k++) add_turns(s, loop, op->args[k], out);
+  else if (turns(s->f, cond, loop->regions[0], &t) && !varies_around(s, t.at, loop))
+    vec_push(s->arena, out, t);
+}
+
+static Turns find_turns(const Split *s, const IrOp *loop) {
+  Turns all = {0};
+  if (!may_split(s, loop)) return all;
+  const IrRegion *body = loop->regions[0];
   for (int i = 0; i < body->ops.len; i++)
-    if (body->ops.data[i]->kind == IR_IF && turns(s->f, body->ops.data[i]->args[0], body, t) &&
-        !varies_around(s, t->at, loop))
-      return true;
-  return false;
+    if (body->ops.data[i]->kind == IR_IF) add_turns(s, loop, body->ops.data[i]->args[0], &all);
+  return all;
+}
+
+// ---- borders ----------------------------------------------------------------------------------------------------------
+
+// At which end of the loop a condition turns, at most WIDEST_BORDER iterations from it.
+typedef enum Side { APART, LOW, HIGH } Side;
+
+typedef struct Borders {
+  Turns turns;
+  Side *side;           // by turn
+  int64_t below, above; // as many iterations at either end
+  Affine first, last;   // the loop's indices there
+  bool any;
+} Borders;
+
+static int64_t distance(Affine from, Affine to) { return wrap_sub(to.offset, from.offset); }
+
+// The border reaches so far that the condition no longer turns behind it.
+static Side widen(Borders *b, const Turn *t, Affine at) {
+  int64_t up = distance(b->first, at), down = distance(at, b->last);
+  if (at.base == b->first.base && llabs(up) < WIDEST_BORDER) {
+    int64_t reach = up + (t->equal || t->behind);
+    if (reach > b->below) b->below = reach;
+    return LOW;
+  }
+  if (at.base != b->last.base || llabs(down) >= WIDEST_BORDER) return APART;
+  int64_t reach = down + (t->equal || !t->behind);
+  if (reach > b->above) b->above = reach;
+  return HIGH;
+}
+
+static Borders find_borders(const Split *s, const IrOp *loop) {
+  Borders b = {.turns = find_turns(s, loop)};
+  bool row = loop->kind == IR_BUILD, down = counts_down(s->f, loop);
+  if (!b.turns.len) return b;
+  if (!row) b.first = affine_of(s->f, loop->args[down]);
+  b.last = affine_of(s->f, loop->args[row || down ? 0 : 1]);
+  if (down) b.first.offset = wrap_add(b.first.offset, 1);
+  if (!down) b.last.offset = wrap_sub(b.last.offset, 1);
+  if (b.first.base || b.first.offset < 0) return b;
+  b.side = ARENA_ARRAY(s->arena, Side, b.turns.len);
+  for (int i = 0; i < b.turns.len; i++) {
+    b.side[i] = widen(&b, &b.turns.data[i], affine_of(s->f, b.turns.data[i].at));
+    b.any |= b.side[i] != APART;
+  }
+  return b;
+}
+
+// What the condition is in the iteration of this index.
+static bool truth_at(const Turn *t, Affine at, Affine index) {
+  int64_t past = distance(at, index);
+  if (t->equal) return (past == 0) != t->first;
+  return (past < 0 || (past == 0 && t->behind)) == t->first;
 }
 
 // ---- the stretches ----------------------------------------------------------------------------------------------------
 
+typedef enum Truth { OPEN, NO, YES } Truth;
+
 typedef struct Stretch {
   IrVal lo, hi;
-  bool truth;
+  Truth *decided; // by turn
+  bool few;       // iterations
 } Stretch;
+
+static Stretch stretch(const Split *s, const Turns *turns, IrVal lo, IrVal hi) {
+  return (Stretch){.lo = lo, .hi = hi, .decided = ARENA_ARRAY(s->arena, Truth, turns->len)};
+}
+
+static Stretch with(const Split *s, const Turns *turns, int turn, bool truth, IrVal lo, IrVal hi) {
+  Stretch part = stretch(s, turns, lo, hi);
+  part.decided[turn] = truth ? YES : NO;
+  return part;
+}
 
 static IrVal clamped(IrBuilder *b, IrVal x, IrVal lo, IrVal hi) {
   return ir_op2(b, IR_MAX, lo, ir_op2(b, IR_MIN, x, hi));
@@ -123,33 +217,71 @@ static IrVal behind(IrBuilder *b, IrVal x, IrVal lo, IrVal hi) {
   return ir_op2(b, IR_MAX, lo, ir_op3(b, IR_SELECT, ir_op2(b, IR_LT, x, hi), next, hi));
 }
 
-static int stretches(IrBuilder *b, const Turn *t, IrVal at, IrVal lo, IrVal hi, Stretch *out) {
+// Of one condition, wherever it turns.
+static int stretches(const Split *s, IrBuilder *b, const Turns *turns, int turn, IrVal at, IrVal lo, IrVal hi,
+                     Stretch *out) {
+  const Turn *t = &turns->data[turn];
   int n = 0;
   if (!t->equal) {
     IrVal p = t->behind ? behind(b, at, lo, hi) : clamped(b, at, lo, hi);
-    out[n++] = (Stretch){lo, p, t->first};
-    out[n++] = (Stretch){p, hi, !t->first};
+    out[n++] = with(s, turns, turn, t->first, lo, p);
+    out[n++] = with(s, turns, turn, !t->first, p, hi);
     return n;
   }
   Affine x = affine_of(b->func, at), end = affine_of(b->func, hi);
   bool starts = ints_equal(b->func, at, lo), ends = x.base == end.base && x.offset == wrap_sub(end.offset, 1);
   IrVal p = starts ? lo : clamped(b, at, lo, hi), q = ends ? hi : behind(b, at, lo, hi);
-  if (!starts) out[n++] = (Stretch){lo, p, t->first};
-  out[n++] = (Stretch){p, q, !t->first};
-  if (!ends) out[n++] = (Stretch){q, hi, t->first};
+  if (!starts) out[n++] = with(s, turns, turn, t->first, lo, p);
+  out[n++] = with(s, turns, turn, !t->first, p, q);
+  if (!ends) out[n++] = with(s, turns, turn, t->first, q, hi);
   return n;
 }
 
-static bool counts_down(const IrFunc *f, const IrOp *loop) {
-  int64_t step;
-  return loop->kind == IR_FOR && ir_is_const_int(f, loop->args[2], &step) && step < 0;
+// A border of one iteration decides the conditions that turn there.
+static void decide_at(const Split *s, const Borders *border, Side side, Affine index, Stretch *part) {
+  for (int i = 0; i < border->turns.len; i++) {
+    const Turn *t = &border->turns.data[i];
+    if (border->side[i] == side) part->decided[i] = truth_at(t, affine_of(s->f, t->at), index) ? YES : NO;
+  }
+}
+
+// The border at either end, and all between them. The loop starts at a small constant: nothing overflows.
+static int with_borders(const Split *s, IrBuilder *b, const Borders *border, IrVal lo, IrVal hi,
+                        Stretch *out) {
+  const Turns *turns = &border->turns;
+  IrVal p = lo, q = hi;
+  if (border->below) p = ir_op2(b, IR_MIN, ir_op2(b, IR_ADD, lo, ir_const_int(b, border->below)), hi);
+  if (border->above) {
+    IrVal most = ir_op2(b, IR_MAX, p, ir_op2(b, IR_ADD, hi, ir_const_int(b, -border->above)));
+    q = ir_op3(b, IR_SELECT, ir_op2(b, IR_LT, p, hi), most, hi);
+  }
+  Stretch head = stretch(s, turns, lo, p), inside = stretch(s, turns, p, q), tail = stretch(s, turns, q, hi);
+  for (int i = 0; i < turns->len; i++) {
+    const Turn *t = &turns->data[i];
+    if (border->side[i] != APART)
+      inside.decided[i] = (t->equal || border->side[i] == HIGH) == t->first ? YES : NO;
+  }
+  if (border->below == 1) decide_at(s, border, LOW, border->first, &head);
+  if (border->above == 1) decide_at(s, border, HIGH, border->last, &tail);
+  int n = 0;
+  head.few = tail.few = true;
+  if (border->below) out[n++] = head;
+  out[n++] = inside;
+  if (border->above) out[n++] = tail;
+  return n;
 }
 
 static IrVal one_less(IrBuilder *b, IrVal v) { return ir_op2(b, IR_ADD, v, ir_const_int(b, -1)); }
 static IrVal one_more(IrBuilder *b, IrVal v) { return ir_op2(b, IR_ADD, v, ir_const_int(b, 1)); }
 
+static Truth decided(const Turns *turns, const Stretch *part, IrVal cond) {
+  for (int i = 0; i < turns->len; i++)
+    if (turns->data[i].cond == cond && part->decided[i]) return part->decided[i];
+  return OPEN;
+}
+
 // A copy of the loop over one stretch; the carried values become those behind it.
-static void one_stretch(Split *s, IrBuilder *b, IrMap *map, const IrOp *loop, const Turn *t,
+static void one_stretch(Split *s, IrBuilder *b, IrMap *map, const IrOp *loop, const Turns *turns,
                         const Stretch *part, IrVal *carried) {
   const IrRegion *body = loop->regions[0];
   int n = loop->n_results;
@@ -157,11 +289,13 @@ static void one_stretch(Split *s, IrBuilder *b, IrMap *map, const IrOp *loop, co
   bool down = counts_down(s->f, loop);
   IrVal from = down ? one_less(b, part->hi) : part->lo, to = down ? one_less(b, part->lo) : part->hi;
   IrOp *now = ir_for(b, from, to, ir_const_int(b, down ? -1 : 1), carried, n, &in);
+  now->lanes = part->few; // one by one
   for (int k = 0; k < body->n_args; k++) ir_map_set(map, body->args[k], in.region->args[k]);
   for (int i = 0; i < body->ops.len; i++) {
     const IrOp *op = body->ops.data[i];
-    if (op->n_results && op->result == t->cond)
-      ir_map_set(map, t->cond, ir_const_bool(&in, part->truth));
+    Truth truth = op->n_results ? decided(turns, part, op->result) : OPEN;
+    if (truth)
+      ir_map_set(map, op->result, ir_const_bool(&in, truth == YES));
     else
       ir_clone_op(&in, map, op);
   }
@@ -185,8 +319,9 @@ static IrVal initial(Split *s, IrBuilder *b, const IrMap *map, const IrOp *op, i
 
 static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   Split *s = user;
-  Turn t;
-  if (!*s->left || !find_turn(s, op, &t)) return false;
+  Borders border = *s->left ? find_borders(s, op) : (Borders){0};
+  const Turns *turns = &border.turns;
+  if (!turns->len) return false;
   (*s->left)--;
   b->loc = op->loc;
   IrVal *carried = ARENA_ARRAY(s->arena, IrVal, op->n_results);
@@ -195,11 +330,12 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   IrVal lo = row ? ir_const_int(b, 0) : ir_mapped(map, op->args[down]),
         hi = ir_mapped(map, op->args[row || down ? 0 : 1]);
   if (down) lo = one_more(b, lo), hi = one_more(b, hi);
-  IrVal at =
-      ir_is_const(s->f, t.at) ? ir_const_int(b, ir_val(s->f, t.at)->def->attr.i) : ir_mapped(map, t.at);
   Stretch parts[MAX_STRETCHES];
-  int n = stretches(b, &t, at, lo, hi, parts);
-  for (int i = 0; i < n; i++) one_stretch(s, b, map, op, &t, &parts[down ? n - 1 - i : i], carried);
+  IrVal v = turns->data[0].at;
+  IrVal at = ir_is_const(s->f, v) ? ir_const_int(b, ir_val(s->f, v)->def->attr.i) : ir_mapped(map, v);
+  int n =
+      border.any ? with_borders(s, b, &border, lo, hi, parts) : stretches(s, b, turns, 0, at, lo, hi, parts);
+  for (int i = 0; i < n; i++) one_stretch(s, b, map, op, turns, &parts[down ? n - 1 - i : i], carried);
   for (int k = 0; k < op->n_results; k++) ir_map_set(map, ir_result(op, k), carried[k]);
   return s->changed = true;
 }
