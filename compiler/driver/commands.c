@@ -441,28 +441,46 @@ int command_run(Console *c, Options *o, int argc, char **argv) {
   return with_session(c, o, argc, argv, compile_and_run);
 }
 
+// Beside the library: lib.h for lib.so.
+static const char *header_path(Arena *a, const char *library) {
+  const char *slash = strrchr(library, '/'), *dot = strrchr(library, '.');
+  size_t len = dot && (!slash || dot > slash) ? (size_t)(dot - library) : strlen(library);
+  return arena_printf(a, "%.*s.h", (int)len, library);
+}
+
+static bool cannot_write(Work *w, const char *path, const char *why) {
+  Diag *g = diag_add(&w->s->diags, DIAG_OUTPUT, LOC_NONE, "cannot make `%s`: %s", path, why);
+  if (strstr(why, "undefined reference"))
+    diag_help(&w->s->diags, g, "`--link FILE` brings in the object file that has the program's C functions");
+  return false;
+}
+
 static bool build_program(void *user) {
   Work *w = user;
   Session *s = w->s;
+  const char *output = w->o->output, *slash = strrchr(output, '/'), *why = NULL;
+  bool shared = w->o->shared;
   if (!session_load(s, w->argv[0], NULL, 0)) return false;
   CgMain *main = NULL;
-  IrModule *m = w->o->shared ? lower_all(s, NULL) : lower_main(w, &main);
-  if (w->o->shared && m) m = session_differentiate(s, m) && session_optimize(s, m) ? m : NULL;
-  const char *slash = strrchr(w->o->output, '/');
-  if (m && main) main->program = slash ? slash + 1 : w->o->output; // it speaks of itself by its own name
-  CgModule *cg = m ? session_codegen(s, m, main) : NULL;
+  IrModule *m = shared ? lower_all(s, NULL) : lower_main(w, &main);
+  if (shared && m) m = session_differentiate(s, m) && session_optimize(s, m) ? m : NULL;
+  if (!m) return false;
+  if (main) main->program = slash ? slash + 1 : output; // it speaks of itself by its own name
+  StrBuf header, source;
+  sb_init(&header, s->arena);
+  sb_init(&source, s->arena);
+  if (shared) library_for_c(s->arena, m, output, &header, &source);
+  CgModule *cg = session_codegen(s, m, main);
   if (!cg) return false;
   size_t len;
-  const char *why = NULL;
   const void *object = cg_object(s->arena, cg, &len, &why);
   cg_free(cg);
   if (!object ||
-      !link_program(s, object, len, w->o->output, w->o->shared, w->o->links, w->o->n_links, &why)) {
-    Diag *g = diag_add(&s->diags, DIAG_OUTPUT, LOC_NONE, "cannot make `%s`: %s", w->o->output, why);
-    if (strstr(why, "undefined reference"))
-      diag_help(&s->diags, g, "`--link FILE` brings in the object file that has the program's C functions");
-    return false;
-  }
+      !link_program(s, object, len, output, shared ? source.data : NULL, w->o->links, w->o->n_links, &why))
+    return cannot_write(w, output, why);
+  const char *h = header_path(s->arena, output);
+  if (shared && !file_write_atomic(s->arena, h, header.data, header.len, false, &why))
+    return cannot_write(w, h, why);
   return true;
 }
 

@@ -67,8 +67,11 @@ int dp_command(int argc, char **argv, Console *c);
 
 // link.c: an object file becomes an executable or a shared library, with the system's C compiler as linker.
 // What the program's C functions stand in goes along.
-bool link_program(Session *s, const void *object, size_t len, const char *out, bool shared,
+// A library for C has a C source of its own besides; NULL: an executable.
+bool link_program(Session *s, const void *object, size_t len, const char *out, const char *source,
                   const char *const *links, int n_links, const char **why);
+// library.c: the header of the library that is written to `path`, and that C source.
+void library_for_c(Arena *a, const IrModule *m, const char *path, StrBuf *header, StrBuf *source);
 // Opens shared libraries, so that the names in them are known to this process. On failure all are closed again.
 bool libraries_open(Arena *a, const char *const *paths, int n, void **handles, const char **why);
 void libraries_close(void **handles, int n);

@@ -86,7 +86,7 @@ static bool can_be_written(Arena *a, const char *out, const char **why) {
   return false;
 }
 
-bool link_program(Session *s, const void *object, size_t len, const char *out, bool shared,
+bool link_program(Session *s, const void *object, size_t len, const char *out, const char *source,
                   const char *const *links, int n_links, const char **why) {
   Arena *a = s->arena;
   const char *runtime = runtime_library(a), *cc = getenv("CC");
@@ -96,25 +96,35 @@ bool link_program(Session *s, const void *object, size_t len, const char *out, b
   }
   if (!can_be_written(a, out, why)) return false;
   const char *tmp = arena_printf(a, "%s.tmp%ld", out, (long)getpid());
-  const char *obj = arena_printf(a, "%s.o", tmp);
+  const char *obj = arena_printf(a, "%s.o", tmp), *c = arena_printf(a, "%s.c", tmp);
   if (!file_write_atomic(a, obj, object, len, false, why)) return false;
-  const char **args = ARENA_ARRAY(a, const char *, 16 + n_links);
+  if (source && !file_write_atomic(a, c, source, strlen(source), false, why)) {
+    unlink(obj);
+    return false;
+  }
+  const char **args = ARENA_ARRAY(a, const char *, 20 + n_links);
   int n = 0;
   args[n++] = cc && *cc ? cc : "cc";
-  if (shared) args[n++] = "-shared";
+  if (source) {
+    args[n++] = "-shared";
+    args[n++] = "-fPIC";
+    args[n++] = "-O2";
+    args[n++] = c;
+  }
   args[n++] = "-o";
   args[n++] = tmp;
   args[n++] = obj;
   for (int i = 0; i < n_links; i++) args[n++] = links[i];
-  if (shared) args[n++] = "-Wl,--whole-archive";
+  if (source) args[n++] = "-Wl,--whole-archive";
   args[n++] = runtime;
-  if (shared) args[n++] = "-Wl,--no-whole-archive";
+  if (source) args[n++] = "-Wl,--no-whole-archive";
   args[n++] = "-Wl,--gc-sections,--as-needed";
   args[n++] = "-lm";
   args[n++] = "-lpthread";
   args[n] = NULL;
   bool ok = run_compiler(a, args, why);
   unlink(obj);
+  if (source) unlink(c);
   if (ok && rename(tmp, out) != 0) {
     *why = arena_printf(a, "%s", strerror(errno));
     ok = false;

@@ -183,6 +183,42 @@ checked=$((checked + 1))
 "$dp" build tests/lang/fails_recursion.dp -o deep >/dev/null 2>&1 && gives 1 "endless recursion in a native binary" "recursion" ./deep
 "$dp" build --shared tests/ad/scalar.dp -o libscalar.so >"$work/out" 2>&1 || fail "input" "dp build --shared" "$work/out"
 
+# The library's example of docs/tools.md: its program, its C, and what it says that comes out.
+example() { awk -v first="// $1" '/^```/ { inside = 0; next } index($0, first) == 1 { inside = 1 } inside' "$root/docs/tools.md"; }
+example line.dp >line.dp
+example descend.c >descend.c
+"$dp" build --shared line.dp -o libline.so >"$work/out" 2>&1 &&
+  cc -Wall -Wextra -Werror descend.c -o descend -L. -lline -Wl,-rpath,. >"$work/out" 2>&1 ||
+  fail "input" "docs/tools.md: a library for C" "$work/out"
+gives 0 "docs/tools.md: a library for C" "y = 2.0000 x + 1.0000" ./descend
+nothing_left "dp build --shared" ./libline.so.tmp*
+cat >names.dp <<'DP'
+struct Pair[n] { int: [n]f64, flag: bool }
+fn double(ctx: Pair[n], c: [n + 1]f64, xs: [*]int, result: f32) -> (Pair[n], f32) = (Pair { int: 2.0 * ctx.int, flag: c[0] > 1.0 }, result)
+fn made(size: int) -> [size]bool = [for i in 0..size: i > 0]
+fn said(t: str) -> str = t
+DP
+cat >names.c <<'C'
+#include "names.h"
+#include <stdio.h>
+int main(void) {
+  dprt_ctx *ctx = dprt_ctx_new(NULL);
+  double a[] = {1, 2}, c[] = {3, 4, 5}, *twice;
+  bool flag, *made;
+  int64_t xs[] = {1}, sizes[1];
+  float r;
+  if (names_double(ctx, 2, a, false, c, 3, xs, 1, 1.5f, &twice, sizes, &flag, &r)) return 1;
+  if (names_made(ctx, 3, &made, NULL)) return 1;
+  printf("%g %g %d %d %g %d%d%d\n", twice[0], twice[1], (int)sizes[0], flag, r, made[0], made[1], made[2]);
+  int32_t failed = names_double(ctx, 2, a, false, c, 2, xs, 1, 1.5f, &twice, sizes, &flag, &r);
+  printf("%d %s\n", failed != 0, dprt_error_text(ctx));
+  dprt_ctx_free(ctx);
+}
+C
+"$dp" build --shared names.dp -o names.so >"$work/out" 2>&1 && cc -Wall -Werror names.c ./names.so -o names >"$work/out" 2>&1 ||
+  fail "input" "a library whose names are C's" "$work/out"
+gives 0 "a library whose names are C's" "2 4 2 1 1.5 011" ./names
+
 # ---- C functions of one's own -------------------------------------------------------------------------------------------
 cat >own.dp <<'DP'
 extern fn own_sum(x: [n]f64) -> f64
