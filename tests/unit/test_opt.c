@@ -186,6 +186,7 @@ static void check_golden(const char *name, PassFn *pass) {
   cr_assert_str_eq(printed, read_text(expected), "%s is now\n%s", expected, printed);
 }
 
+Test(golden, recall) { check_golden("recall", opt_recall); }
 Test(golden, gather) { check_golden("gather", opt_gather); }
 Test(golden, wave) { check_golden("wave", opt_wave); }
 Test(golden, dce) { check_golden("dce", opt_dce); }
@@ -674,6 +675,7 @@ Test(random, upward) { check_random(opt_upward, "upward"); }
 Test(random, gather) { check_random(opt_gather, "gather"); }
 Test(random, carried) { check_random(opt_carried, "carried"); }
 Test(random, wave) { check_random(opt_wave, "wave"); }
+Test(random, recall) { check_random(opt_recall, "recall"); }
 Test(random, chain) { check_random(opt_chain, "chain"); }
 Test(random, elements) { check_random(opt_elements, "elements"); }
 Test(random, in_turn) { check_random(all_passes, "in turn"); }
