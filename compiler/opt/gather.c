@@ -12,7 +12,7 @@
 #include "opt/internal.h"
 #include "opt/scalar.h"
 
-enum { MOST_OPS = 16, MOST_ROUNDS = 8, MOST_ADDED = 4 };
+enum { MOST_OPS = 16, MOST_ROUNDS = 8, MOST_ADDED = 4, FARTHEST = 1 << 20 };
 
 typedef struct Gather {
   const IrFunc *f;
@@ -70,17 +70,25 @@ static bool slice_of(const Gather *g, const IrOp *loop, IrVal v, bool *slice, in
   return true;
 }
 
+static bool is_cheap_region(const Gather *g, const IrRegion *r) {
+  bool cheap = r->ops.len <= MOST_OPS;
+  for (int i = 0; cheap && i < r->ops.len; i++) {
+    const IrOp *op = r->ops.data[i];
+    if (op->kind == IR_IF)
+      cheap = is_cheap_region(g, op->regions[0]) && is_cheap_region(g, op->regions[1]);
+    else
+      cheap = is_cheap(g, op);
+  }
+  return cheap;
+}
+
 static bool starts_anew(const Gather *g, const IrOp *made, const IrOp *loop) {
   if (!made || made->parent != loop->parent || ir_type(g->f, made->result).rank != 1) return false;
   if (made->kind == IR_FILL) return !made->attr.i;
-  if (made->kind != IR_BUILD || made->regions[0]->ops.len > MOST_OPS) return false;
-  for (int i = 0; i < made->regions[0]->ops.len; i++) {
-    const IrOp *op = made->regions[0]->ops.data[i];
-    bool nested = op->kind == IR_IF && op->regions[0]->ops.len + op->regions[1]->ops.len <= MOST_OPS;
-    if (!nested && !is_cheap(g, op)) return false;
-  }
-  return true;
+  return made->kind == IR_BUILD && is_cheap_region(g, made->regions[0]);
 }
+
+static bool is_small(int64_t distance) { return distance > -FARTHEST && distance < FARTHEST; }
 
 // The ACCs that the array goes through, from the last one back to what the loop carries.
 static bool find_accs(const Gather *g, const IrOp *last, IrVal arg, Scatter *s) {
@@ -88,7 +96,7 @@ static bool find_accs(const Gather *g, const IrOp *last, IrVal arg, Scatter *s) 
   for (const IrOp *acc = last; acc; acc = op_of(g->f, acc->args[0], IR_ACC)) {
     Affine at = affine_of(g->f, acc->args[1]);
     if (acc->parent != r || s->n_added == MOST_ADDED || acc->n_args != 3 || g->uses[acc->result] != 1 ||
-        at.base != s->loop->regions[0]->args[0])
+        at.base != s->loop->regions[0]->args[0] || !is_small(at.offset))
       return false;
     int i = s->n_added++;
     for (; i > 0 && (s->down ? s->offset[i - 1] > at.offset : s->offset[i - 1] < at.offset); i--) {
@@ -180,20 +188,28 @@ static void clone_part(IrBuilder *b, IrMap *map, const bool *part, const IrRegio
   }
 }
 
-// The comparison of i = j - offset, as one of j; a constant where it is the same for all that are elements.
+// Is it near enough to 0 or to the array's size for an offset more or less not to overflow?
+static bool is_near(const Scatter *s, Affine at) {
+  if (at.base && at.base != s->n.base) return false;
+  return is_small(at.base ? wrap_sub(at.offset, s->n.offset) : at.offset);
+}
+
+// The comparison of i = j - offset: one of j itself where that cannot overflow, and a constant where it is the same for all
+// that are elements.
 static IrVal compare(const Scatter *s, IrBuilder *b, IrMap *map, const IrOp *op, bool truth, IrVal j,
                      int64_t offset) {
   bool left = op->args[0] == s->loop->regions[0]->args[0];
   IrVal with = op->args[left ? 1 : 0];
   Affine at = affine_of(s->f, with);
-  bool below = !at.base && (at.offset < s->lo || at.offset < -offset),
-       above = at.base && at.base == s->n.base &&
-               (at.offset >= s->hi.offset || at.offset >= s->n.offset - offset);
+  bool near = is_near(s, at), below = !at.base && (at.offset < s->lo || at.offset < -offset),
+       above = near && at.base && (at.offset >= s->hi.offset || at.offset >= s->n.offset - offset);
   bool equal = op->kind == IR_EQ || op->kind == IR_NE;
   if (below || above) // i is always on the other side
     return ir_const_bool(b, (equal ? op->kind == IR_NE : above == left) == truth);
-  IrVal moved = ir_op2(b, IR_ADD, ir_mapped(map, with), ir_const_int(b, offset));
-  IrVal x = left ? j : moved, y = left ? moved : j;
+  IrVal other = at.base ? ir_mapped(map, with) : ir_const_int(b, at.offset);
+  IrVal *moved = near ? &other : &j;
+  *moved = ir_op2(b, IR_ADD, *moved, ir_const_int(b, near ? offset : -offset));
+  IrVal x = left ? j : other, y = left ? other : j;
   if (truth) return ir_op2(b, (IrOpKind)op->kind, x, y);
   if (equal) return ir_op2(b, op->kind == IR_EQ ? IR_NE : IR_EQ, x, y);
   return ir_op2(b, op->kind == IR_LT ? IR_LE : IR_LT, y, x);
