@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const Command commands[] = {
 #define COMMAND(name, args, text) {#name, args, text, command_##name},
@@ -455,12 +456,20 @@ static bool cannot_write(Work *w, const char *path, const char *why) {
   return false;
 }
 
+// Found out before anything is written.
+static bool can_have_header(Work *w, const char *library, const char *header) {
+  const char *why = "its header would take its place; name it otherwise, such as `libx.so`";
+  if (!strcmp(library, header)) return cannot_write(w, library, why);
+  return can_be_written(w->s->arena, header, &why) || cannot_write(w, header, why);
+}
+
 static bool build_program(void *user) {
   Work *w = user;
   Session *s = w->s;
   const char *output = w->o->output, *slash = strrchr(output, '/'), *why = NULL;
   bool shared = w->o->shared;
-  if (!session_load(s, w->argv[0], NULL, 0)) return false;
+  const char *h = shared ? header_path(s->arena, output) : NULL;
+  if (!session_load(s, w->argv[0], NULL, 0) || (h && !can_have_header(w, output, h))) return false;
   CgMain *main = NULL;
   IrModule *m = shared ? lower_all(s, NULL) : lower_main(w, &main);
   if (shared && m) m = session_differentiate(s, m) && session_optimize(s, m) ? m : NULL;
@@ -478,10 +487,9 @@ static bool build_program(void *user) {
   if (!object ||
       !link_program(s, object, len, output, shared ? source.data : NULL, w->o->links, w->o->n_links, &why))
     return cannot_write(w, output, why);
-  const char *h = header_path(s->arena, output);
-  if (shared && !file_write_atomic(s->arena, h, header.data, header.len, false, &why))
-    return cannot_write(w, h, why);
-  return true;
+  if (!h || file_write_atomic(s->arena, h, header.data, header.len, false, &why)) return true;
+  unlink(output);
+  return cannot_write(w, h, why);
 }
 
 int command_build(Console *c, Options *o, int argc, char **argv) {

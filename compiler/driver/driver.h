@@ -70,6 +70,8 @@ int dp_command(int argc, char **argv, Console *c);
 // A library for C has a C source of its own besides; NULL: an executable.
 bool link_program(Session *s, const void *object, size_t len, const char *out, const char *source,
                   const char *const *links, int n_links, const char **why);
+// Is there a folder for it, and nothing but a file in its place? Renaming a program over a device would replace the device.
+bool can_be_written(Arena *a, const char *out, const char **why);
 // library.c: the header of the library that is written to `path`, and that C source.
 void library_for_c(Arena *a, const IrModule *m, const char *path, StrBuf *header, StrBuf *source);
 // Opens shared libraries, so that the names in them are known to this process. On failure all are closed again.

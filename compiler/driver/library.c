@@ -10,33 +10,156 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Library {
-  Arena *arena;
-  const char *prefix; // of the C functions
-  StrBuf *header, *source;
-} Library;
-
-// One function's C names: no two are the same, and none is C's.
+// C names that must differ from each other, and from what they would hide or break.
 typedef struct Names {
   Arena *arena;
   const char **used;
   int n;
 } Names;
 
-static const char *const taken[] = {
-    "ctx",      "in_",     "out_",     "status_",   "alignas",   "alignof",  "and",      "asm",
-    "auto",     "bool",    "break",    "case",      "catch",     "char",     "class",    "const",
-    "continue", "default", "delete",   "do",        "double",    "else",     "enum",     "explicit",
-    "export",   "extern",  "false",    "float",     "for",       "friend",   "goto",     "if",
-    "inline",   "int",     "long",     "mutable",   "namespace", "new",      "not",      "nullptr",
-    "operator", "or",      "private",  "protected", "public",    "register", "restrict", "return",
-    "short",    "signed",  "sizeof",   "static",    "struct",    "switch",   "template", "this",
-    "throw",    "true",    "try",      "typedef",   "typename",  "union",    "unsigned", "using",
-    "virtual",  "void",    "volatile", "while",     "xor"};
+typedef struct Library {
+  Arena *arena;
+  const char *prefix; // of the C functions
+  Names functions;
+  StrBuf *header, *source;
+} Library;
 
-static bool is_used(const Names *names, const char *name) {
+// Keywords of C and C++, and what this file itself writes into declarations and bodies; beside them what the usual headers
+// of C make macros of.
+static const char *const taken[] = {"ctx",
+                                    "in_",
+                                    "out_",
+                                    "status_",
+                                    "OFFERED",
+                                    "dprt_ctx",
+                                    "dprt_slot",
+                                    "dprt_clear_error",
+                                    "int32_t",
+                                    "int64_t",
+                                    "alignas",
+                                    "alignof",
+                                    "and",
+                                    "and_eq",
+                                    "asm",
+                                    "auto",
+                                    "bitand",
+                                    "bitor",
+                                    "bool",
+                                    "break",
+                                    "case",
+                                    "catch",
+                                    "char",
+                                    "char8_t",
+                                    "char16_t",
+                                    "char32_t",
+                                    "class",
+                                    "co_await",
+                                    "co_return",
+                                    "co_yield",
+                                    "compl",
+                                    "concept",
+                                    "const",
+                                    "const_cast",
+                                    "consteval",
+                                    "constexpr",
+                                    "constinit",
+                                    "continue",
+                                    "decltype",
+                                    "default",
+                                    "delete",
+                                    "do",
+                                    "double",
+                                    "dynamic_cast",
+                                    "else",
+                                    "enum",
+                                    "explicit",
+                                    "export",
+                                    "extern",
+                                    "false",
+                                    "float",
+                                    "for",
+                                    "friend",
+                                    "goto",
+                                    "if",
+                                    "inline",
+                                    "int",
+                                    "long",
+                                    "mutable",
+                                    "namespace",
+                                    "new",
+                                    "noexcept",
+                                    "not",
+                                    "not_eq",
+                                    "nullptr",
+                                    "operator",
+                                    "or",
+                                    "or_eq",
+                                    "private",
+                                    "protected",
+                                    "public",
+                                    "register",
+                                    "reinterpret_cast",
+                                    "requires",
+                                    "restrict",
+                                    "return",
+                                    "short",
+                                    "signed",
+                                    "sizeof",
+                                    "static",
+                                    "static_assert",
+                                    "static_cast",
+                                    "struct",
+                                    "switch",
+                                    "template",
+                                    "this",
+                                    "thread_local",
+                                    "throw",
+                                    "true",
+                                    "try",
+                                    "typedef",
+                                    "typeid",
+                                    "typename",
+                                    "typeof",
+                                    "typeof_unqual",
+                                    "union",
+                                    "unsigned",
+                                    "using",
+                                    "virtual",
+                                    "void",
+                                    "volatile",
+                                    "wchar_t",
+                                    "while",
+                                    "xor",
+                                    "xor_eq",
+                                    "NULL",
+                                    "EOF",
+                                    "I",
+                                    "INFINITY",
+                                    "NAN",
+                                    "errno",
+                                    "linux",
+                                    "stderr",
+                                    "stdin",
+                                    "stdout",
+                                    "unix"};
+
+static bool ends_with(const char *name, const char *end) {
+  size_t n = strlen(name), m = strlen(end);
+  return n >= m && !strcmp(name + n - m, end);
+}
+
+// C keeps `_A` and `__a` for itself, and names like INT64_MAX.
+static bool is_reserved(const char *name) {
+  static const char *const limits[] = {"_MAX", "_MIN", "_WIDTH"};
+  if (name[0] == '_' && (name[1] == '_' || isupper((unsigned char)name[1]))) return true;
+  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+    if (ends_with(name, limits[i])) return true;
   for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
     if (!strcmp(taken[i], name)) return true;
+  return false;
+}
+
+static bool is_used(const Names *names, const char *name) {
   for (int i = 0; i < names->n; i++)
     if (!strcmp(names->used[i], name)) return true;
   return false;
@@ -53,7 +176,8 @@ static char *identifier(Arena *a, const char *text) {
 
 static const char *unique(Names *names, const char *text) {
   const char *name = identifier(names->arena, text);
-  while (is_used(names, name)) name = arena_printf(names->arena, "%s_", name);
+  if (name[0] == '_' && is_reserved(name)) name = arena_printf(names->arena, "x%s", name);
+  while (is_reserved(name) || is_used(names, name)) name = arena_printf(names->arena, "%s_", name);
   return names->used[names->n++] = name;
 }
 
@@ -169,9 +293,9 @@ static void put_function(Library *l, const IrFunc *f) {
     sb_addf(l->header, "\n// Not for C, since text does not cross: %s\n", f->signature);
     return;
   }
-  Names names = {
-      l->arena,
-      ARENA_ARRAY(l->arena, const char *, f->n_params + 2 * f->n_results + IR_MAX_RANK * f->n_params + 1), 0};
+  int n_names = 1 + (1 + IR_MAX_RANK) * f->n_params + 2 * f->n_results;
+  Names names = {l->arena, ARENA_ARRAY(l->arena, const char *, n_names), 0};
+  const char *called = unique(&names, arena_printf(l->arena, "function%d_", l->functions.n));
   Text t = {0};
   sb_init(&t.params, l->arena);
   sb_init(&t.in, l->arena);
@@ -179,17 +303,18 @@ static void put_function(Library *l, const IrFunc *f) {
   put_params(&t, &names, f);
   for (int k = 0; k < f->n_results; k++)
     put_result(&t, &names, f->results[k], f->result_leaves ? f->result_leaves[k].path : NULL);
-  const char *name = identifier(l->arena, f->name), *params = t.params.data ? t.params.data : "";
-  sb_addf(l->header, "\n// %s\nint32_t %s_%s(dprt_ctx *ctx%s);\n", f->signature, l->prefix, name, params);
-  sb_addf(l->source,
-          "\nextern int32_t dp_%s(dprt_ctx *, const dprt_slot *, dprt_slot *) __asm__(\"dp.%s\");\n", name,
-          f->name);
-  sb_addf(l->source, "OFFERED int32_t %s_%s(dprt_ctx *ctx%s) {\n", l->prefix, name, params);
+  const char *name = unique(&l->functions, arena_printf(l->arena, "%s_%s", l->prefix, f->name));
+  const char *params = t.params.data ? t.params.data : "";
+  sb_addf(l->header, "\n// %s\nint32_t %s(dprt_ctx *ctx%s);\n", f->signature, name, params);
+  sb_addf(l->source, "\nextern int32_t %s(dprt_ctx *, const dprt_slot *, dprt_slot *) __asm__(\"dp.%s\");\n",
+          called, f->name);
+  sb_addf(l->source, "OFFERED int32_t %s(dprt_ctx *ctx%s) {\n", name, params);
   sb_addf(l->source, "  dprt_slot in_[%d], out_[%d];\n%s", t.n_in + 1, t.n_out + 1,
           t.in.data ? t.in.data : "");
   sb_addf(l->source,
-          "  int32_t status_ = dp_%s(ctx, in_, out_);\n  if (status_) return status_;\n%s  return 0;\n}\n",
-          name, t.out.data ? t.out.data : "");
+          "  dprt_clear_error(ctx);\n  int32_t status_ = %s(ctx, in_, out_);\n  if (status_) return "
+          "status_;\n%s  return 0;\n}\n",
+          called, t.out.data ? t.out.data : "");
 }
 
 // ---- the texts ---------------------------------------------------------------------------------------------------------
@@ -210,24 +335,26 @@ static const char header_start[] =
     "memory\n"
     "void dprt_ctx_free(dprt_ctx *ctx);                      // with all arrays that came from it\n"
     "void dprt_free(dprt_ctx *ctx, void *array);             // NULL is fine\n"
-    "const char *dprt_error_text(const dprt_ctx *ctx);       // of the latest call\n"
+    "const char *dprt_error_text(dprt_ctx *ctx);             // of the latest call\n"
     "#endif\n";
 
 static const char source_start[] = "#include <stdbool.h>\n#include <stdint.h>\n"
                                    "#define OFFERED __attribute__((visibility(\"default\")))\n"
                                    "typedef struct dprt_ctx dprt_ctx;\n"
                                    "typedef union dprt_slot { double f64; float f32; int64_t i64; bool b; "
-                                   "void *data; const char *str; } dprt_slot;\n";
+                                   "void *data; const char *str; } dprt_slot;\n"
+                                   "void dprt_clear_error(dprt_ctx *ctx);\n";
 
-// Of a path: the file's name without `lib` in front and what follows a dot.
+// Of a path: the file's name without `lib` in front and what follows a dot. The runtime's own functions start with `dprt`.
 static const char *library_name(Arena *a, const char *path) {
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
   if (!strncmp(name, "lib", 3) && isalnum((unsigned char)name[3])) name += 3;
-  return identifier(a, arena_strdup(a, name, strcspn(name, ".")));
+  const char *runtime = strncmp(name, "dprt", 4) ? "" : "lib";
+  return identifier(a, arena_printf(a, "%s%.*s", runtime, (int)strcspn(name, "."), name));
 }
 
 void library_for_c(Arena *a, const IrModule *m, const char *path, StrBuf *header, StrBuf *source) {
-  Library l = {a, library_name(a, path), header, source};
+  Library l = {a, library_name(a, path), {a, ARENA_ARRAY(a, const char *, m->funcs.len), 0}, header, source};
   const char *guard = identifier(a, arena_printf(a, "DP_LIBRARY_%s_H", l.prefix));
   sb_addf(header, "// What the library offers to C, made by dp %s.\n#ifndef %s\n#define %s\n\n%s", DP_VERSION,
           guard, guard, header_start);

@@ -72,8 +72,7 @@ static bool run_compiler(Arena *a, const char *const *args, const char **why) {
   return false;
 }
 
-// Renaming a program over a device would replace the device.
-static bool can_be_written(Arena *a, const char *out, const char **why) {
+bool can_be_written(Arena *a, const char *out, const char **why) {
   struct stat st;
   const char *slash = strrchr(out, '/');
   const char *folder = slash ? arena_printf(a, "%.*s", (int)(slash - out + 1), out) : ".";

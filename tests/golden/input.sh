@@ -219,6 +219,40 @@ C
   fail "input" "a library whose names are C's" "$work/out"
 gives 0 "a library whose names are C's" "2 4 2 1 1.5 011" ./names
 
+# Names that are C's own, or the same in C; each call's own error; what cannot have a header leaves nothing.
+cat >names.dp <<'DP'
+fn α(NULL: f64, linux: int) -> f64 = NULL + linux
+fn β(x: [n]f64, dprt_slot: int, _A: int, int64_t: int, typeid: bool) -> f64 = x[dprt_slot + _A * int64_t]
+fn clear_error() -> int = 1
+DP
+cat >names.c <<'C'
+#include <errno.h>
+#include <stdio.h>
+#include "dp.h"
+int main(void) {
+  dprt_ctx *ctx = dprt_ctx_new(NULL);
+  const double x[] = {1, 2, 3};
+  double y, z;
+  if (dp___(ctx, 2, 3, &y) || dp____(ctx, 3, x, 1, 1, 1, true, &z)) return 1;
+  printf("%g %g\n", y, z);
+  for (int i = 5; i < 7; i++)
+    if (dp____(ctx, 3, x, i, 0, 0, true, &z)) printf("%.42s\n", strstr(dprt_error_text(ctx), "index"));
+  dprt_ctx_free(ctx);
+}
+C
+sed -i '1i #include <string.h>' names.c
+"$dp" build --shared names.dp -o dp.so >"$work/out" 2>&1 &&
+  cc -std=c11 -Wall -Wextra -Wpedantic -Werror -I"$root/runtime/include" -include dp.h -include dp/dprt.h names.c ./dp.so -o names >"$work/out" 2>&1 ||
+  fail "input" "a library with names of C's headers" "$work/out"
+gives 0 "a library with names of C's headers" "5 3" ./names
+gives 0 "a library's latest error" "index 6 is out of range" ./names
+gives 3 "a library in the place of its header" "its header would take its place" "$dp" build --shared names.dp -o names.h
+mkdir taken.h
+gives 3 "a library whose header cannot be" "\`taken.h\`: it is a folder" "$dp" build --shared names.dp -o taken.so
+nothing_left "a library whose header cannot be" taken.so taken.so.tmp*
+rmdir taken.h
+"$dp" build --shared names.dp -o dprt.so >"$work/out" 2>&1 || fail "input" "a library named as the runtime" "$work/out"
+
 # ---- C functions of one's own -------------------------------------------------------------------------------------------
 cat >own.dp <<'DP'
 extern fn own_sum(x: [n]f64) -> f64
