@@ -131,9 +131,11 @@ static void leave(Recall *r, IrBuilder *b, IrMap *map) {
   int n = loop->n_results;
   IrVal *vals = ARENA_ARRAY(b->func->arena, IrVal, n + 1), size = ir_mapped(map, fill->args[1]);
   for (int k = 0; k < n; k++) vals[k] = ir_mapped(map, loop->args[3 + k]);
-  ir_clone_op(b, map, ir_val(r->f, fill->args[0])->def);
+  IrVal value = fill->args[0], elsewhere = ir_mapped(map, value);
+  ir_clone_op(b, map, ir_val(r->f, value)->def);
   bool unset = fill->attr.i || sets_all(r, fill->args[1]);
-  vals[n] = (unset ? ir_unset : ir_fill)(b, ir_mapped(map, fill->args[0]), &size, 1);
+  vals[n] = (unset ? ir_unset : ir_fill)(b, ir_mapped(map, value), &size, 1);
+  ir_map_set(map, value, elsewhere); // others who use the constant may stand around the loops
   IrBuilder in;
   IrOp *now = ir_for(b, ir_mapped(map, loop->args[0]), ir_mapped(map, loop->args[1]),
                      ir_mapped(map, loop->args[2]), vals, n + 1, &in);
