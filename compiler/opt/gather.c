@@ -33,10 +33,9 @@ typedef struct Scatter {
   Affine hi, n;              // where it ends, and the array
   bool down;                 // it runs from there
   int n_added;
-  const IrOp
-      *acc[MOST_ADDED]; // by the offset of their index from the loop's: as the loop comes to an element
-  int64_t offset[MOST_ADDED];
-  bool *slice; // by value: what the loop adds is computed from it
+  const IrOp *acc[MOST_ADDED]; // in the order in which the loop comes to one element
+  int64_t offset[MOST_ADDED];  // of their index from the loop's
+  bool *slice;                 // by value: what the loop adds is computed from it
 } Scatter;
 
 // ---- finding them ------------------------------------------------------------------------------------------------------
@@ -141,7 +140,7 @@ static bool find_range(Scatter *s) {
   return !lo.base && s->lo >= 0 && s->hi.base == s->n.base;
 }
 
-static bool find(const Gather *g, const IrOp *loop, int k, Scatter *s) {
+static bool find_scatter(const Gather *g, const IrOp *loop, int k, Scatter *s) {
   IrVal init = loop->args[3 + k];
   const IrOp *made = ir_val(g->f, init)->def;
   if (g->uses[init] != 1 || !starts_anew(g, made, loop)) return false;
@@ -173,11 +172,11 @@ static IrVal start(IrBuilder *b, IrMap *map, const Scatter *s, IrVal index) {
 }
 
 // One ACC's part of the slice: what an iteration adds there.
-static void mark(const Scatter *s, IrVal v, bool *part) {
+static void mark_part(const Scatter *s, IrVal v, bool *part) {
   if (part[v] || !s->slice[v]) return;
   part[v] = true;
   const IrOp *op = ir_val(s->f, v)->def;
-  for (int k = 0; k < op->n_args; k++) mark(s, op->args[k], part);
+  for (int k = 0; k < op->n_args; k++) mark_part(s, op->args[k], part);
 }
 
 static void clone_part(IrBuilder *b, IrMap *map, const bool *part, const IrRegion *r) {
@@ -241,7 +240,7 @@ static IrVal with_added(Gather *g, IrBuilder *b, IrMap *map, const Scatter *s, i
   IrBuilder both[2];
   IrOp *branch = ir_if(b, is_added(s, b, map, j, s->offset[i]), &both[0], &both[1]);
   bool *part = ARENA_ARRAY(g->arena, bool, g->f->vals.len);
-  mark(s, s->acc[i]->args[2], part);
+  mark_part(s, s->acc[i]->args[2], part);
   IrVal index = ir_op2(&both[0], IR_ADD, j, ir_const_int(&both[0], -s->offset[i]));
   ir_map_set(map, s->loop->regions[0]->args[0], index);
   for (int k = 0; k < s->loop->n_results; k++)
@@ -273,7 +272,7 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *loop) {
   b->loc = loop->loc;
   for (int k = 0; k < loop->n_results; k++) {
     Scatter s;
-    if (!find(g, loop, k, &s)) continue;
+    if (!find_scatter(g, loop, k, &s)) continue;
     gathered[k] = gather(g, b, map, &s);
     any = true;
   }
@@ -286,8 +285,8 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *loop) {
 
 IrFunc *opt_gather(IrFunc *f) {
   bool changed = f->body != NULL;
-  for (int round = 0; changed && round < MOST_ROUNDS;
-       round++) { // what one loop gathers is what the next starts with
+  // What one loop gathers is what the next one starts with.
+  for (int round = 0; changed && round < MOST_ROUNDS; round++) {
     Arena *scratch = arena_new(0);
     if (!scratch) return f;
     Gather g = {.f = f, .arena = scratch, .uses = ir_use_counts(scratch, f)};

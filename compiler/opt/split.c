@@ -15,9 +15,7 @@
 #include "opt/internal.h"
 #include "opt/scalar.h"
 
-#include <stdlib.h>
-
-enum { MAX_ROUNDS = 4, MAX_SPLITS = 24, MAX_STRETCHES = 3, WIDEST_BORDER = 4 };
+enum { MAX_ROUNDS = 4, MAX_SPLITS = 24, MAX_STRETCHES = 3, WIDEST_BORDER = 4, HIGHEST_START = 1 << 20 };
 
 typedef struct Turn { // a condition, and where it turns
   IrVal cond, at;     // what the index is compared with
@@ -149,15 +147,17 @@ typedef struct Borders {
 
 static int64_t distance(Affine from, Affine to) { return wrap_sub(to.offset, from.offset); }
 
+static bool is_close(int64_t distance) { return distance > -WIDEST_BORDER && distance < WIDEST_BORDER; }
+
 // The border reaches so far that the condition no longer turns behind it.
 static Side widen(Borders *b, const Turn *t, Affine at) {
   int64_t up = distance(b->first, at), down = distance(at, b->last);
-  if (at.base == b->first.base && llabs(up) < WIDEST_BORDER) {
+  if (at.base == b->first.base && is_close(up)) {
     int64_t reach = up + (t->equal || t->behind);
     if (reach > b->below) b->below = reach;
     return LOW;
   }
-  if (at.base != b->last.base || llabs(down) >= WIDEST_BORDER) return APART;
+  if (at.base != b->last.base || !is_close(down)) return APART;
   int64_t reach = down + (t->equal || !t->behind);
   if (reach > b->above) b->above = reach;
   return HIGH;
@@ -171,7 +171,7 @@ static Borders find_borders(const Split *s, const IrOp *loop) {
   b.last = affine_of(s->f, loop->args[row || down ? 0 : 1]);
   if (down) b.first.offset = wrap_add(b.first.offset, 1);
   if (!down) b.last.offset = wrap_sub(b.last.offset, 1);
-  if (b.first.base || b.first.offset < 0) return b;
+  if (b.first.base || b.first.offset < 0 || b.first.offset > HIGHEST_START) return b;
   b.side = ARENA_ARRAY(s->arena, Side, b.turns.len);
   for (int i = 0; i < b.turns.len; i++) {
     b.side[i] = widen(&b, &b.turns.data[i], affine_of(s->f, b.turns.data[i].at));

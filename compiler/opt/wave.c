@@ -91,7 +91,7 @@ bool wave_same_range(const Merge *m, const IrOp *first, const IrOp *second) {
   return same(a.lo, b.lo) && same(a.hi, b.hi);
 }
 
-static IrVal emit(IrBuilder *b, const Merge *m, Affine a, int64_t more) {
+static IrVal bound(IrBuilder *b, const Merge *m, Affine a, int64_t more) {
   IrVal base = ir_mapped(&m->map, a.base);
   int64_t offset = wrap_add(a.offset, more);
   if (!base) return ir_const_int(b, offset);
@@ -111,30 +111,12 @@ IrOp *wave_open(const Merge *m, IrBuilder *b, const IrOp *first, const IrOp *sec
   }
   Range r = range_of(m, first);
   bool down = order == WAVE_DOWN;
-  IrVal from = down ? emit(b, m, r.hi, -1) : emit(b, m, r.lo, 0),
-        to = down ? emit(b, m, r.lo, -1) : emit(b, m, r.hi, 0);
+  IrVal from = down ? bound(b, m, r.hi, -1) : bound(b, m, r.lo, 0),
+        to = down ? bound(b, m, r.lo, -1) : bound(b, m, r.hi, 0);
   return ir_for(b, from, to, ir_const_int(b, step), inits, n, in);
 }
 
-// ---- the order ---------------------------------------------------------------------------------------------------------
-
-static WaveOrder order_of(const Merge *m, const IrOp *loop) {
-  WaveOrder given = step_of(m, loop) > 0 ? WAVE_UP : WAVE_DOWN;
-  for (int k = 0; loop->kind == IR_FOR && k < loop->n_results; k++)
-    if (!ir_type(m->f, ir_result(loop, k)).rank || !opt_axes_carried(m->arena, m->f, loop, k)) return given;
-  return WAVE_ANY;
-}
-
-static WaveOrder both(WaveOrder a, WaveOrder b) {
-  if (a == WAVE_ANY || a == b) return b;
-  return b == WAVE_ANY ? a : WAVE_NONE;
-}
-
-static bool hands_scalars(const Merge *m, const IrOp *loop) {
-  for (int k = 0; loop->kind == IR_FOR && k < loop->n_results; k++)
-    if (is_handed(m, loop, k)) return true;
-  return false;
-}
+// ---- what neighbours read -----------------------------------------------------------------------------------------------
 
 // The one operation that changes result k, in an array whose elements all start with one value: it sets element i.
 static const IrOp *set_in(const Merge *m, const IrOp *loop, int k) {
@@ -190,6 +172,26 @@ int wave_shift(const Merge *m, const IrOp *first, int k, const IrOp *second) {
   return r.fit && llabs(r.shift) == 1 ? (int)r.shift : 0;
 }
 
+// ---- the order ---------------------------------------------------------------------------------------------------------
+
+static WaveOrder order_of(const Merge *m, const IrOp *loop) {
+  WaveOrder given = step_of(m, loop) > 0 ? WAVE_UP : WAVE_DOWN;
+  for (int k = 0; loop->kind == IR_FOR && k < loop->n_results; k++)
+    if (!ir_type(m->f, ir_result(loop, k)).rank || !opt_axes_carried(m->arena, m->f, loop, k)) return given;
+  return WAVE_ANY;
+}
+
+static WaveOrder both(WaveOrder a, WaveOrder b) {
+  if (a == WAVE_ANY || a == b) return b;
+  return b == WAVE_ANY ? a : WAVE_NONE;
+}
+
+static bool hands_scalars(const Merge *m, const IrOp *loop) {
+  for (int k = 0; loop->kind == IR_FOR && k < loop->n_results; k++)
+    if (is_handed(m, loop, k)) return true;
+  return false;
+}
+
 WaveOrder wave_order(const Merge *m, const IrOp *first, const IrOp *second) {
   WaveOrder order = both(order_of(m, first), order_of(m, second));
   bool shifted = false;
@@ -200,6 +202,7 @@ WaveOrder wave_order(const Merge *m, const IrOp *first, const IrOp *second) {
     order = both(order, shift < 0 ? WAVE_UP : WAVE_DOWN);
   }
   if (!shifted && m->kind == MERGE_WAVES) return WAVE_NONE;
+  // What is heavy gains nothing from values that are handed on.
   const IrRegion *a = first->regions[0], *b = second->regions[0];
   bool light = opt_region_size(a) + opt_region_size(b) <= OPT_LARGEST_SPLIT && is_light(m->f, a, a) &&
                is_light(m->f, b, b);
