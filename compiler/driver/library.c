@@ -26,122 +26,19 @@ typedef struct Library {
 
 // Keywords of C and C++, and what this file itself writes into declarations and bodies; beside them what the usual headers
 // of C make macros of.
-static const char *const taken[] = {"ctx",
-                                    "in_",
-                                    "out_",
-                                    "status_",
-                                    "OFFERED",
-                                    "dprt_ctx",
-                                    "dprt_slot",
-                                    "dprt_clear_error",
-                                    "int32_t",
-                                    "int64_t",
-                                    "alignas",
-                                    "alignof",
-                                    "and",
-                                    "and_eq",
-                                    "asm",
-                                    "auto",
-                                    "bitand",
-                                    "bitor",
-                                    "bool",
-                                    "break",
-                                    "case",
-                                    "catch",
-                                    "char",
-                                    "char8_t",
-                                    "char16_t",
-                                    "char32_t",
-                                    "class",
-                                    "co_await",
-                                    "co_return",
-                                    "co_yield",
-                                    "compl",
-                                    "concept",
-                                    "const",
-                                    "const_cast",
-                                    "consteval",
-                                    "constexpr",
-                                    "constinit",
-                                    "continue",
-                                    "decltype",
-                                    "default",
-                                    "delete",
-                                    "do",
-                                    "double",
-                                    "dynamic_cast",
-                                    "else",
-                                    "enum",
-                                    "explicit",
-                                    "export",
-                                    "extern",
-                                    "false",
-                                    "float",
-                                    "for",
-                                    "friend",
-                                    "goto",
-                                    "if",
-                                    "inline",
-                                    "int",
-                                    "long",
-                                    "mutable",
-                                    "namespace",
-                                    "new",
-                                    "noexcept",
-                                    "not",
-                                    "not_eq",
-                                    "nullptr",
-                                    "operator",
-                                    "or",
-                                    "or_eq",
-                                    "private",
-                                    "protected",
-                                    "public",
-                                    "register",
-                                    "reinterpret_cast",
-                                    "requires",
-                                    "restrict",
-                                    "return",
-                                    "short",
-                                    "signed",
-                                    "sizeof",
-                                    "static",
-                                    "static_assert",
-                                    "static_cast",
-                                    "struct",
-                                    "switch",
-                                    "template",
-                                    "this",
-                                    "thread_local",
-                                    "throw",
-                                    "true",
-                                    "try",
-                                    "typedef",
-                                    "typeid",
-                                    "typename",
-                                    "typeof",
-                                    "typeof_unqual",
-                                    "union",
-                                    "unsigned",
-                                    "using",
-                                    "virtual",
-                                    "void",
-                                    "volatile",
-                                    "wchar_t",
-                                    "while",
-                                    "xor",
-                                    "xor_eq",
-                                    "NULL",
-                                    "EOF",
-                                    "I",
-                                    "INFINITY",
-                                    "NAN",
-                                    "errno",
-                                    "linux",
-                                    "stderr",
-                                    "stdin",
-                                    "stdout",
-                                    "unix"};
+static const char taken[] =
+    " ctx in_ out_ status_ OFFERED dprt_ctx dprt_slot dprt_clear_error int32_t int64_t alignas"
+    " alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t"
+    " char32_t class co_await co_return co_yield compl concept const const_cast consteval"
+    " constexpr constinit continue decltype default delete do double dynamic_cast else enum"
+    " explicit export extern false float for friend goto if inline int long mutable namespace"
+    " new noexcept not not_eq nullptr operator or or_eq private protected public register"
+    " reinterpret_cast requires restrict return short signed sizeof static static_assert"
+    " static_cast struct switch template this thread_local throw true try typedef typeid"
+    " typename typeof typeof_unqual union unsigned using virtual void volatile wchar_t while xor"
+    " xor_eq NULL EOF I INFINITY NAN errno linux unix stdin stdout "
+    "stderr"
+    " ";
 
 static bool ends_with(const char *name, const char *end) {
   size_t n = strlen(name), m = strlen(end);
@@ -154,9 +51,10 @@ static bool is_reserved(const char *name) {
   if (name[0] == '_' && (name[1] == '_' || isupper((unsigned char)name[1]))) return true;
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
     if (ends_with(name, limits[i])) return true;
-  for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
-    if (!strcmp(taken[i], name)) return true;
-  return false;
+  const char *word = taken;
+  size_t n = strlen(name);
+  while ((word = strstr(word, name)) && (word[-1] != ' ' || word[n] != ' ')) word += n;
+  return word;
 }
 
 static bool is_used(const Names *names, const char *name) {

@@ -94,7 +94,8 @@ bool link_program(Session *s, const void *object, size_t len, const char *out, c
     return false;
   }
   if (!can_be_written(a, out, why)) return false;
-  const char *tmp = arena_printf(a, "%s.tmp%ld", out, (long)getpid());
+  const char *here = *out == '-' ? "./" : ""; // else it would be an option
+  const char *tmp = arena_printf(a, "%s%s.tmp%ld", here, out, (long)getpid());
   const char *obj = arena_printf(a, "%s.o", tmp), *c = arena_printf(a, "%s.c", tmp);
   if (!file_write_atomic(a, obj, object, len, false, why)) return false;
   if (source && !file_write_atomic(a, c, source, strlen(source), false, why)) {

@@ -252,6 +252,7 @@ gives 3 "a library whose header cannot be" "\`taken.h\`: it is a folder" "$dp" b
 nothing_left "a library whose header cannot be" taken.so taken.so.tmp*
 rmdir taken.h
 "$dp" build --shared names.dp -o dprt.so >"$work/out" 2>&1 || fail "input" "a library named as the runtime" "$work/out"
+gives 0 "a library that starts with -" "" "$dp" build --shared names.dp -o -names.so
 
 # ---- C functions of one's own -------------------------------------------------------------------------------------------
 cat >own.dp <<'DP'
