@@ -295,6 +295,12 @@ static void for_loop(Gen *g, int depth) {
   put(g, " {\n");
   g->indent++;
   block(g, depth - 1);
+  const Var *a = counts ? pick(g, VAR_ARRAY, true) : NULL;
+  if (a) {
+    start_line(g);
+    put(g, "%s[%s] = sin(%s[%s] + 0.5)\n", a->name, counted, a->name, counted);
+    g->features |= FEATURE_UPDATES;
+  }
   if (counts) {
     start_line(g);
     put(g, "%s += 1\n", counter);
