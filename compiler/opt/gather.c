@@ -162,15 +162,6 @@ static bool is_candidate(const Gather *g, const IrOp *op) {
 
 // ---- rewriting ---------------------------------------------------------------------------------------------------------
 
-static IrVal start(IrBuilder *b, IrMap *map, const Scatter *s, IrVal index) {
-  if (s->made->kind == IR_FILL) return ir_mapped(map, s->made->args[0]);
-  const IrRegion *body = s->made->regions[0];
-  IrVal *yields = ARENA_ARRAY(b->func->arena, IrVal, body->n_yields);
-  ir_map_set(map, body->args[0], index);
-  ir_clone_ops(b, map, body, yields);
-  return yields[s->k];
-}
-
 // One ACC's part of the slice: what an iteration adds there.
 static void mark_part(const Scatter *s, IrVal v, bool *part) {
   if (part[v] || !s->slice[v]) return;
@@ -257,7 +248,7 @@ static IrVal gather(Gather *g, IrBuilder *b, IrMap *map, const Scatter *s) {
   IrVal n = ir_mapped(map, ir_dims(s->f, s->acc[0]->result)[0]);
   IrBuilder in;
   IrOp *now = ir_build(b, &n, 1, &in);
-  IrVal j = in.region->args[0], element = start(&in, map, s, j);
+  IrVal j = in.region->args[0], element = opt_start_element(&in, map, s->made, s->k, j);
   for (int i = 0; i < s->n_added; i++) element = with_added(g, &in, map, s, i, j, element);
   ir_yield(&in, &element, 1);
   ir_close_build(b, now);

@@ -27,6 +27,11 @@ int opt_axes_carried(Arena *scratch, const IrFunc *f, const IrOp *loop,
 // By value: something changes it, carries it on or hands it on; an array that is not taken is only read by GET.
 const bool *opt_taken(Arena *a, const IrFunc *f);
 
+// ---- starts.c ---------------------------------------------------------------------------------------------------
+
+// What result k of a fill, or of a build of one axis, is at an index, computed anew.
+IrVal opt_start_element(IrBuilder *b, IrMap *map, const IrOp *made, int k, IrVal index);
+
 // ---- small.c: arrays of a few elements --------------------------------------------------------------------------
 
 typedef struct KnownSizes {

@@ -88,14 +88,17 @@ static IrWalk find(void *user, IrOp *loop) {
 
 // ---- rewriting ---------------------------------------------------------------------------------------------------------
 
-// The element that the array starts with at an index.
-static IrVal element(IrBuilder *b, IrMap *map, const Start *t, IrVal index) {
-  if (t->made->kind == IR_FILL) return ir_mapped(map, t->made->args[0]);
-  const IrRegion *body = t->made->regions[0];
+IrVal opt_start_element(IrBuilder *b, IrMap *map, const IrOp *made, int k, IrVal index) {
+  if (made->kind == IR_FILL) return ir_mapped(map, made->args[0]);
+  const IrRegion *body = made->regions[0];
   IrVal *yields = ARENA_ARRAY(b->func->arena, IrVal, body->n_yields);
   ir_map_set(map, body->args[0], index);
   ir_clone_ops(b, map, body, yields);
-  return yields[t->k];
+  return yields[k];
+}
+
+static IrVal element(IrBuilder *b, IrMap *map, const Start *t, IrVal index) {
+  return opt_start_element(b, map, t->made, t->k, index);
 }
 
 // Those elements of a loop's arrays that it does not come to.
