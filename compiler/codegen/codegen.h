@@ -57,7 +57,7 @@ void cg_free(CgModule *cg);
 
 // For jit/: the LLVMTargetMachineRef, as void * to keep llvm-c out of here; ownership moves, and no code comes after.
 void *cg_take_machine(CgModule *cg);
-const char *cg_export_symbol(Arena *a, Name func); // "dp.f"
-const char *cg_any_export(CgModule *cg); // the symbol of some function that can be called; NULL without one
+static inline const char *cg_export_symbol(Arena *a, Name func) { return arena_printf(a, "dp.%s", func); }
+StrVec cg_exports(Arena *a, CgModule *cg); // the symbols of all functions that can be called
 
 #endif

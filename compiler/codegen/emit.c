@@ -16,12 +16,15 @@ void cg_bug(Cg *cg, const char *fmt, ...) {
   va_end(ap);
 }
 
-const char *cg_export_symbol(Arena *a, Name func) { return arena_printf(a, "dp.%s", func); }
-
-const char *cg_any_export(CgModule *cg) {
-  for (LLVMValueRef f = LLVMGetFirstFunction(cg->module); f; f = LLVMGetNextFunction(f))
-    if (!LLVMIsDeclaration(f) && LLVMGetLinkage(f) == LLVMExternalLinkage) return LLVMGetValueName(f);
-  return NULL;
+StrVec cg_exports(Arena *a, CgModule *cg) {
+  StrVec names = {0};
+  for (LLVMValueRef f = LLVMGetFirstFunction(cg->module); f; f = LLVMGetNextFunction(f)) {
+    size_t len;
+    const char *name = LLVMGetValueName2(f, &len);
+    if (!LLVMIsDeclaration(f) && LLVMGetLinkage(f) == LLVMExternalLinkage)
+      vec_push(a, &names, arena_strdup(a, name, len));
+  }
+  return names;
 }
 
 // ---- construction ------------------------------------------------------------------------------------------------------

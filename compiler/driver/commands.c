@@ -416,13 +416,10 @@ static bool compile_and_run(void *user) {
   const IrFunc *f = ir_func_find(m, main->func);
   for (int k = 0; k < f->n_results; k++) n_results += 1 + f->results[k].rank;
   CgModule *cg = session_codegen(s, m, NULL);
-  Jit *jit = cg ? session_jit(s, cg, NULL, 0) : NULL;
-  if (!jit) return false;
-  const char *why = NULL;
-  void *address = jit_address(jit, cg_export_symbol(s->arena, main->func), &why);
-  if (!address) {
-    diag_add(&s->diags, DIAG_MACHINE, LOC_NONE, "%s", why ? why : "no machine code");
-    jit_free(jit);
+  Region code = {0};
+  void *address = cg ? session_jit(s, cg, main->func, NULL, &code) : NULL;
+  if (!address || !session_seal(s, &code)) {
+    region_unmap(&code);
     return false;
   }
   show_diagnostics(w); // warnings, before the program's own output
@@ -433,7 +430,7 @@ static bool compile_and_run(void *user) {
       .name = main->program, .n_options = main->n_params, .options = opts, .n_results = n_results};
   memcpy(&program.main, &address, sizeof address);
   w->code = dprt_program_main(w->argc, w->argv, &program);
-  jit_free(jit);
+  region_unmap(&code);
   return true;
 }
 

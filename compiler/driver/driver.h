@@ -45,7 +45,16 @@ IrModule *session_lower(Session *s, const LowerRoot *roots, int n); // NULL afte
 bool session_differentiate(Session *s, IrModule *m);
 bool session_optimize(Session *s, IrModule *m);
 CgModule *session_codegen(Session *s, IrModule *m, const CgMain *main);
-Jit *session_jit(Session *s, CgModule *cg, const JitSymbol *symbols, int n);
+typedef struct HostSymbol { // a function or data of the host's that a program may use
+  const char *name;
+  void *address;
+} HostSymbol;
+typedef VEC(HostSymbol) HostSymbols;
+// symbols.c: where a symbol is that compiled code leaves open; NULL: nowhere. `host` is a HostSymbols *, or NULL.
+void *symbol_find(void *host, const char *name);
+// The code of a module with an exported function `f`, in a region as jit_new says; its address, NULL after errors.
+void *session_jit(Session *s, CgModule *cg, Name f, HostSymbols *host, Region *to);
+bool session_seal(Session *s, Region *code); // so that it can be called; false after errors
 // main's options, from its parameters and their defaults; NULL after errors (there is no main, ...).
 CgMain *session_main(Session *s);
 // The function of the program whose name is nearest to this one; NULL if none is near.

@@ -183,11 +183,16 @@ CgModule *session_codegen(Session *s, IrModule *m, const CgMain *main) {
   return cg;
 }
 
-Jit *session_jit(Session *s, CgModule *cg, const JitSymbol *symbols, int n) {
+void *session_jit(Session *s, CgModule *cg, Name f, HostSymbols *host, Region *to) {
   const char *why = NULL;
-  Jit *j = jit_new(s->arena, cg, symbols, n, &why);
-  if (!j) llvm_failed(s, why);
-  return j;
+  Jit *j = jit_new(s->arena, cg, &(JitHost){symbol_find, host}, to, &why);
+  void *address = j ? jit_address(j, cg_export_symbol(s->arena, f)) : NULL;
+  if (!address) llvm_failed(s, why);
+  return address;
+}
+
+bool session_seal(Session *s, Region *code) {
+  return region_seal(code) || llvm_failed(s, "the system does not let machine code made here be executed");
 }
 
 // ---- main's options ----------------------------------------------------------------------------------------------------

@@ -1,41 +1,31 @@
-// The JIT: machine code for a module, placed in this process.
+// The JIT: machine code for a module, placed in memory.
 //
 // The code is generated with the module's own target machine, so that the same passes and the same instructions come out
-// as for an executable, then linked in memory by LLVM's ORC. Every symbol that the module leaves open is resolved here,
-// before linking: the host's symbols first, then dprt, then the math kernels, then what the process itself exports.
-// What must hold: no symbol is looked for by name that codegen's tables can give, so that a shared library with hidden
-// symbols works as well.
-#define _GNU_SOURCE
+// as for an executable, then linked by LLVM's ORC into a region of ours. Nothing of LLVM stays behind: the region may
+// belong to a process that never had it.
+// What must hold: the constants of a module are written while it is linked and never after, as codegen makes no variables.
 #include "jit/jit.h"
 
-#include "dp/dprt.h"
-#include "dp/dprt_kernels.h"
-#include "dp/dprt_program.h"
-#include "dp/dprt_train.h"
-
-#include <dlfcn.h>
 #include <llvm-c/Core.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
 #include <llvm-c/Orc.h>
+#include <llvm-c/OrcEE.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct Jit {
-  Arena *arena;
-  LLVMOrcLLJITRef lljit;
-  const JitSymbol *symbols; // the host's, while the module is linked
-  int n_symbols;
-  const char *missing; // what is wrong with the first symbol that was not found
+  StrVec names;
+  void **addresses;
 };
 
-static const JitSymbol runtime_symbols[] = {
-#define RUNTIME(name, signature, kind) {#name, (void *)name},
-#include "codegen/runtime_symbols.def"
-#undef DPRT_EXTERN
-#define DPRT_EXTERN(name) {#name, (void *)name},
-#include "dp/dprt_extern.h"
-};
+typedef struct Linker {
+  Arena *arena;
+  const JitHost *host;
+  Region *to;
+  LLVMOrcLLJITRef lljit;
+  const char *missing; // what is wrong with the first symbol that was not found
+} Linker;
 
 static const char *error_text(Arena *a, LLVMErrorRef e) {
   char *text = LLVMGetErrorMessage(e);
@@ -46,23 +36,11 @@ static const char *error_text(Arena *a, LLVMErrorRef e) {
 
 // ---- symbols -----------------------------------------------------------------------------------------------------------
 
-static void *find_in(const JitSymbol *symbols, int n, const char *name) {
-  for (int i = 0; i < n; i++)
-    if (strcmp(symbols[i].name, name) == 0) return symbols[i].address;
-  return NULL;
-}
-
-static void *resolve(Jit *j, const char *name) {
-  void *address = find_in(j->symbols, j->n_symbols, name);
-  if (!address)
-    address = find_in(runtime_symbols, (int)(sizeof runtime_symbols / sizeof *runtime_symbols), name);
-  if (address) return address;
-  dprt_kernel_fn *kernel = dprt_kernel(name);
-  if (kernel) return (void *)(uintptr_t)kernel;
-  address = dlsym(RTLD_DEFAULT, name);
-  if (!address && !j->missing)
-    j->missing = arena_printf(
-        j->arena,
+static void *resolve(Linker *l, const char *name) {
+  void *address = l->host->find(l->host->user, name);
+  if (!address && !l->missing)
+    l->missing = arena_printf(
+        l->arena,
         "the extern function `%s` is not known: neither the host nor a library (`--link FILE`) has it", name);
   return address;
 }
@@ -72,13 +50,13 @@ static LLVMErrorRef generate(LLVMOrcDefinitionGeneratorRef generator, void *user
                              LLVMOrcLookupStateRef *state, LLVMOrcLookupKind kind, LLVMOrcJITDylibRef dylib,
                              LLVMOrcJITDylibLookupFlags flags, LLVMOrcCLookupSet set, size_t n) {
   (void)generator, (void)state, (void)kind, (void)flags;
-  Jit *j = user;
+  Linker *l = user;
   LLVMOrcCSymbolMapPair *pairs = calloc(n ? n : 1, sizeof *pairs);
   if (!pairs) return LLVMCreateStringError("out of memory");
   size_t found = 0;
   for (size_t i = 0; i < n; i++) {
     const char *name = LLVMOrcSymbolStringPoolEntryStr(set[i].Name);
-    void *address = resolve(j, name);
+    void *address = resolve(l, name);
     if (!address) continue;
     LLVMOrcRetainSymbolStringPoolEntry(set[i].Name);
     pairs[found].Name = set[i].Name;
@@ -92,75 +70,104 @@ static LLVMErrorRef generate(LLVMOrcDefinitionGeneratorRef generator, void *user
   return error;
 }
 
-// ---- construction ------------------------------------------------------------------------------------------------------
+// ---- memory ------------------------------------------------------------------------------------------------------------
+
+// LLVM ends the process when a section finds no room, so the region is large enough: sections are parts of the object, and
+// what LLVM adds, a stub and a table's entry for a symbol, is smaller than the relocations that ask for it.
+static size_t needed(size_t object_len) { return 2 * object_len + (size_t)256 * 1024; }
+
+static const char *make_room(Linker *l, size_t object_len) {
+  size_t bytes = needed(object_len);
+  if (!l->to->start && !region_map(l->to, bytes, false)) return "there is no memory for the machine code";
+  if (bytes <= l->to->size) return NULL;
+  return arena_printf(l->arena, "the machine code takes up to %zu MiB, and there is room for %zu",
+                      bytes >> 20, l->to->size >> 20);
+}
+
+static uint8_t *code_section(void *user, uintptr_t bytes, unsigned align, unsigned id, const char *name) {
+  (void)id, (void)name;
+  return region_code(((Linker *)user)->to, bytes, align ? align : 1);
+}
+
+static uint8_t *data_section(void *user, uintptr_t bytes, unsigned align, unsigned id, const char *name,
+                             LLVMBool read_only) {
+  (void)id, (void)name, (void)read_only;
+  return region_data(((Linker *)user)->to, bytes, align ? align : 1);
+}
+
+static void *same(void *user) { return user; }
+static void nothing(void *user) { (void)user; }
+
+static LLVMBool leave_open(void *user, char **error) { // whoever calls the code seals the region
+  (void)user, (void)error;
+  return false;
+}
+
+static LLVMOrcObjectLayerRef into_region(void *user, LLVMOrcExecutionSessionRef session, const char *triple) {
+  (void)triple;
+  return LLVMOrcCreateRTDyldObjectLinkingLayerWithMCJITMemoryManagerLikeCallbacks(
+      session, user, same, nothing, code_section, data_section, leave_open, nothing);
+}
+
+// ---- linking -----------------------------------------------------------------------------------------------------------
 
 static void ignore_error(void *user, LLVMErrorRef error) {
   (void)user;
   LLVMConsumeError(error); // it comes back from the lookup as well
 }
 
-// Any function that can be called from outside: looking it up links the module.
-static const char *some_entry(Arena *a, CgModule *cg) {
-  const char *symbol = cg_any_export(cg);
-  return symbol ? arena_strdup(a, symbol, strlen(symbol)) : NULL;
-}
-
 // With the module's own target machine, so that LLVM does not ask the processor again what it is.
-static LLVMErrorRef open_linker(Jit *j, CgModule *cg) {
+static LLVMErrorRef open_linker(Linker *l, CgModule *cg) {
   LLVMOrcLLJITBuilderRef builder = LLVMOrcCreateLLJITBuilder();
   LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(
       builder, LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(cg_take_machine(cg)));
-  return LLVMOrcCreateLLJIT(&j->lljit, builder);
+  LLVMOrcLLJITBuilderSetObjectLinkingLayerCreator(builder, into_region, l);
+  return LLVMOrcCreateLLJIT(&l->lljit, builder);
 }
 
-static const char *start(Jit *j, CgModule *cg) {
-  const char *why = NULL, *entry = some_entry(j->arena, cg);
+// The first address that is asked for links the module.
+static const char *find_addresses(Linker *l, Jit *j) {
+  for (int i = 0; i < j->names.len; i++) {
+    LLVMOrcExecutorAddress address = 0;
+    LLVMErrorRef error = LLVMOrcLLJITLookup(l->lljit, &address, j->names.data[i]);
+    const char *text = error ? error_text(l->arena, error) : NULL;
+    if (error) return l->missing ? l->missing : text;
+    j->addresses[i] = (void *)(uintptr_t)address;
+  }
+  return NULL;
+}
+
+static const char *link(Linker *l, CgModule *cg, Jit *j) {
+  const char *why = NULL;
   size_t len;
-  const void *object = cg_object(j->arena, cg, &len, &why);
-  if (!object) return why;
-  LLVMErrorRef error = open_linker(j, cg);
-  if (error) return error_text(j->arena, error);
-  LLVMOrcExecutionSessionSetErrorReporter(LLVMOrcLLJITGetExecutionSession(j->lljit), ignore_error, NULL);
-  LLVMOrcJITDylibRef dylib = LLVMOrcLLJITGetMainJITDylib(j->lljit);
-  LLVMOrcJITDylibAddGenerator(dylib, LLVMOrcCreateCustomCAPIDefinitionGenerator(generate, j, NULL));
+  const void *object = cg_object(l->arena, cg, &len, &why);
+  if (!object || (why = make_room(l, len))) return why;
+  LLVMErrorRef error = open_linker(l, cg);
+  if (error) return error_text(l->arena, error);
+  LLVMOrcExecutionSessionSetErrorReporter(LLVMOrcLLJITGetExecutionSession(l->lljit), ignore_error, NULL);
+  LLVMOrcJITDylibRef dylib = LLVMOrcLLJITGetMainJITDylib(l->lljit);
+  LLVMOrcJITDylibAddGenerator(dylib, LLVMOrcCreateCustomCAPIDefinitionGenerator(generate, l, NULL));
   LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(object, len, "dp");
-  error = LLVMOrcLLJITAddObjectFile(j->lljit, dylib, buffer);
-  if (error) return error_text(j->arena, error);
-  if (entry && !jit_address(j, entry, &why)) return why;
-  return NULL;
+  error = LLVMOrcLLJITAddObjectFile(l->lljit, dylib, buffer);
+  return error ? error_text(l->arena, error) : find_addresses(l, j);
 }
 
-Jit *jit_new(Arena *a, CgModule *cg, const JitSymbol *symbols, int n, const char **why) {
-  Jit *j = calloc(1, sizeof *j);
-  const char *problem = "out of memory";
-  if (j) {
-    *j = (Jit){.arena = a, .symbols = symbols, .n_symbols = n};
-    problem = start(j, cg);
-  }
-  cg_free(cg);
-  if (!problem) {
-    j->symbols = NULL; // the host's table is its own again
-    j->n_symbols = 0;
-    return j;
-  }
-  *why = problem;
-  jit_free(j);
-  return NULL;
-}
-
-void *jit_address(Jit *j, const char *symbol, const char **why) {
-  LLVMOrcExecutorAddress address = 0;
-  j->missing = NULL;
-  LLVMErrorRef error = LLVMOrcLLJITLookup(j->lljit, &address, symbol);
-  if (!error) return (void *)(uintptr_t)address;
-  const char *text = error_text(j->arena, error);
-  *why = j->missing ? j->missing : text;
-  return NULL;
-}
-
-void jit_free(Jit *j) {
-  if (!j) return;
-  LLVMErrorRef error = j->lljit ? LLVMOrcDisposeLLJIT(j->lljit) : NULL;
+Jit *jit_new(Arena *a, CgModule *cg, const JitHost *host, Region *to, const char **why) {
+  Linker l = {.arena = a, .host = host, .to = to};
+  Jit *j = ARENA_NEW(a, Jit);
+  j->names = cg_exports(a, cg);
+  j->addresses = ARENA_ARRAY(a, void *, j->names.len);
+  const char *problem = link(&l, cg, j);
+  LLVMErrorRef error = l.lljit ? LLVMOrcDisposeLLJIT(l.lljit) : NULL;
   if (error) LLVMConsumeError(error);
-  free(j);
+  cg_free(cg);
+  if (!problem) return j;
+  *why = problem;
+  return NULL;
+}
+
+void *jit_address(const Jit *j, const char *symbol) {
+  for (int i = 0; i < j->names.len; i++)
+    if (strcmp(j->names.data[i], symbol) == 0) return j->addresses[i];
+  return NULL;
 }

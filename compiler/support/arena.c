@@ -1,5 +1,6 @@
 // Arena: memory freed all at once. In: sizes; out: zeroed, 16-byte aligned blocks. Every stage allocates here.
-// What must hold: a chunk's bytes past `used` are zero, because they come from calloc and are handed out once only.
+// What must hold: a chunk's bytes past `used` are zero, because they come from calloc (or from whoever gave the memory)
+// and are handed out once only.
 #include "support/support.h"
 
 #include <setjmp.h>
@@ -22,6 +23,7 @@ struct Arena {
   Chunk *last;
   size_t used, budget;
   void *unwind; // jmp_buf *
+  bool within;  // it and its one chunk lie in somebody else's memory
 };
 
 Arena *arena_new(size_t budget_bytes) {
@@ -30,7 +32,16 @@ Arena *arena_new(size_t budget_bytes) {
   return a;
 }
 
+Arena *arena_within(void *memory, size_t bytes) {
+  Arena *a = memory;
+  size_t at = (sizeof *a + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+  *a = (Arena){.within = true, .last = (Chunk *)((unsigned char *)memory + at)};
+  a->last->cap = bytes - at - sizeof(Chunk);
+  return a;
+}
+
 void arena_clear(Arena *a) {
+  if (a->within) return;
   for (Chunk *c = a->last, *prev; c; c = prev) {
     prev = c->prev;
     free(c);
@@ -42,7 +53,7 @@ void arena_clear(Arena *a) {
 void arena_free(Arena *a) {
   if (!a) return;
   arena_clear(a);
-  free(a);
+  if (!a->within) free(a);
 }
 
 void arena_limit(Arena *a, size_t budget_bytes) { a->budget = budget_bytes; }
@@ -68,6 +79,7 @@ static void charge(Arena *a, size_t bytes) {
 }
 
 static void add_chunk(Arena *a, size_t at_least) {
+  if (a->within) exhausted(a);
   size_t cap = a->last ? a->last->cap * 2 : FIRST_CHUNK;
   if (cap > LARGEST_CHUNK) cap = LARGEST_CHUNK;
   if (cap < at_least) cap = at_least;

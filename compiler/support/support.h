@@ -15,7 +15,9 @@
 
 typedef struct Arena Arena;
 
-Arena *arena_new(size_t budget_bytes);           // budget 0: unlimited; NULL when out of memory
+Arena *arena_new(size_t budget_bytes); // budget 0: unlimited; NULL when out of memory
+// In memory of the caller's, all zero, that it does not outgrow and that arena_free leaves alone.
+Arena *arena_within(void *memory, size_t bytes);
 void arena_free(Arena *a);                       // NULL is fine
 void arena_clear(Arena *a);                      // everything that it handed out is gone
 void arena_limit(Arena *a, size_t budget_bytes); // another budget
@@ -168,6 +170,25 @@ void diag_render_one(const Diags *d, const Diag *g, StrBuf *out, bool color);
 void diags_render_json(const Diags *d, StrBuf *out);
 // The objects alone, each after a new line and, but for the first, a comma.
 void diags_render_json_items(const Diags *d, StrBuf *out, bool first);
+
+// ---- region.c ------------------------------------------------------------------------------------------------
+// Pages for machine code. No page is ever writable and executable.
+
+typedef struct Region {
+  unsigned char *start; // NULL: there is none
+  size_t size;
+  size_t code, data; // bytes in use, from the start and before the end
+  bool sealed;
+} Region;
+
+// `shared`: with the processes that this one makes from now on, which find it in the same place. False: there is no memory.
+bool region_map(Region *r, size_t bytes, bool shared);
+// Zeroed and writable; NULL when the region is full. Constants lie after code. `align` is a power of two, a page at most.
+void *region_code(Region *r, size_t bytes, size_t align);
+void *region_data(Region *r, size_t bytes, size_t align);
+// Code can be executed, and nothing can be written, from now on; what is not in use is given back.
+bool region_seal(Region *r);
+void region_unmap(Region *r); // one that was never mapped is fine
 
 // ---- file.c --------------------------------------------------------------------------------------------------
 // Reads a whole file into the arena; NULL and *why (a sentence) on failure.

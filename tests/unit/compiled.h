@@ -3,7 +3,7 @@
 #define DP_TESTS_COMPILED_H
 
 #include "dp/dprt.h"
-#include "jit/jit.h"
+#include "driver/driver.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 typedef struct Code {
   Arena *arena;
   Jit *jit;
+  Region code;
   dprt_ctx *ctx;
   StrBuf printed;
 } Code;
@@ -39,15 +40,16 @@ static inline IrModule *parse(Arena *a, const char *text) {
   return m;
 }
 
-static inline Code compile_with(const char *text, CgOptions opt, const JitSymbol *symbols, int n) {
+static inline Code compile_with(const char *text, CgOptions opt, HostSymbols *symbols) {
   Code c = {.arena = arena_new(0)};
   IrModule *m = parse(c.arena, text);
   const char *why = NULL;
   CgModule *cg = cg_module(c.arena, m, &opt, NULL, &why);
   cr_assert_not_null(cg, "%s", why);
   cr_assert(cg_optimize(cg, &why), "%s", why);
-  c.jit = jit_new(c.arena, cg, symbols, n, &why);
+  c.jit = jit_new(c.arena, cg, &(JitHost){symbol_find, symbols}, &c.code, &why);
   cr_assert_not_null(c.jit, "%s", why);
+  cr_assert(region_seal(&c.code));
   return c;
 }
 
@@ -59,22 +61,21 @@ static inline void open_context(Code *c) {
 
 static inline Code *compile(const char *text, CgOptions opt) {
   Code *c = malloc(sizeof *c);
-  *c = compile_with(text, opt, NULL, 0);
+  *c = compile_with(text, opt, NULL);
   open_context(c);
   return c;
 }
 
 static inline void drop(Code *c) {
   dprt_ctx_free(c->ctx);
-  jit_free(c->jit);
+  region_unmap(&c->code);
   arena_free(c->arena);
   free(c);
 }
 
 static inline int32_t run(Code *c, const char *func, const dprt_slot *in, dprt_slot *out) {
-  const char *why = NULL;
-  dprt_fn *f = (dprt_fn *)jit_address(c->jit, cg_export_symbol(c->arena, func), &why);
-  cr_assert_not_null(f, "%s", why);
+  dprt_fn *f = (dprt_fn *)jit_address(c->jit, cg_export_symbol(c->arena, func));
+  cr_assert_not_null(f, "%s", func);
   return f(c->ctx, in, out);
 }
 

@@ -539,10 +539,11 @@ static int32_t host_slots(dprt_ctx *ctx, const dprt_slot *in, dprt_slot *out) {
   return 0;
 }
 
-static const JitSymbol host[] = {{"host_scale", (void *)host_scale},
-                                 {"host_sum", (void *)host_sum},
-                                 {"host_flip", (void *)host_flip},
-                                 {"host_slots", (void *)host_slots}};
+static HostSymbol host_table[] = {{"host_scale", (void *)host_scale},
+                                  {"host_sum", (void *)host_sum},
+                                  {"host_flip", (void *)host_flip},
+                                  {"host_slots", (void *)host_slots}};
+static HostSymbols host = {.data = host_table, .len = 4, .cap = 4};
 
 Test(effects, externs) {
   EACH_LEVEL(o) {
@@ -554,7 +555,7 @@ Test(effects, externs) {
         "  %p = lt %k, %zero\n  %q = extern \"host_flip\" (%p) -> bool\n"
         "  %t, %rows, %cols, %m = extern \"host_slots\" slots (%x, %k) -> int, int, int, f64[%rows, %cols]\n"
         "  return %a, %s, %q, %t, %m\n}\n",
-        level(o), host, 4);
+        level(o), &host);
     open_context(&c);
     double x[3] = {1, 2, 3};
     dprt_slot out[7];
@@ -565,7 +566,7 @@ Test(effects, externs) {
     dprt_free(c.ctx, out[4].data);
     expect_error(&c, "f", IN(P(x), I(3), I(-5)), DPRT_ARGUMENT, "test.ir:10:");
     dprt_ctx_free(c.ctx);
-    jit_free(c.jit);
+    region_unmap(&c.code);
     arena_free(c.arena);
   }
 }
@@ -578,8 +579,10 @@ Test(effects, an_unknown_extern_is_refused) {
   const char *why = NULL;
   CgModule *cg = cg_module(a, m, &opt, NULL, &why);
   cr_assert_not_null(cg, "%s", why);
-  cr_assert_null(jit_new(a, cg, NULL, 0, &why));
+  Region code = {0};
+  cr_assert_null(jit_new(a, cg, &(JitHost){symbol_find, NULL}, &code, &why));
   cr_assert(strstr(why, "`no_such_function` is not known"), "%s", why);
+  region_unmap(&code);
   arena_free(a);
 }
 

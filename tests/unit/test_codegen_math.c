@@ -243,15 +243,14 @@ Test(emission, text_and_object) {
 static void *compile_often(void *unused) {
   (void)unused;
   for (int i = 0; i < 4; i++) {
-    Code c = compile_with(sums, level(i % 4), NULL, 0);
-    const char *why = NULL;
-    dprt_fn *f = (dprt_fn *)jit_address(c.jit, "dp.f", &why);
+    Code c = compile_with(sums, level(i % 4), NULL);
+    dprt_fn *f = (dprt_fn *)jit_address(c.jit, "dp.f");
     double x[3] = {1, 2, 3};
     dprt_slot out[3];
     dprt_ctx *ctx = dprt_ctx_new(NULL);
     bool ok = f && f(ctx, IN(P(x), I(3), P(x), I(3)), out) == 0 && out[0].f64 == 14;
     dprt_ctx_free(ctx);
-    jit_free(c.jit);
+    region_unmap(&c.code);
     arena_free(c.arena);
     if (!ok) return (void *)1;
   }
