@@ -44,7 +44,7 @@ void dp_context_free(dp_context *ctx) {
     ctx->programs = next;
   }
   if (ctx->run) dprt_ctx_free(ctx->run);
-  arena_free(ctx->report_arena);
+  report_forget(ctx);
   arena_free(ctx->arena);
   free(ctx);
 }
@@ -66,66 +66,6 @@ dp_status dp_register(dp_context *ctx, const char *name, void (*function)(void))
   vec_push(ctx->arena, &ctx->symbols, ((HostSymbol){arena_strdup(ctx->arena, name, strlen(name)), address}));
   return DP_OK;
 }
-
-// ---- diagnostics -------------------------------------------------------------------------------------------------------
-
-static dp_place place_of(dp_context *ctx, const Session *s, const DiagSpan *span) {
-  const Source *src = sources_get(&s->sources, span->loc);
-  dp_place p = {.label =
-                    span->label ? arena_strdup(ctx->report_arena, span->label, strlen(span->label)) : NULL};
-  if (!src) return p;
-  Loc end = span->loc;
-  end.off += end.len;
-  end.len = 0;
-  p.file = arena_strdup(ctx->report_arena, src->path, strlen(src->path));
-  sources_line_col(&s->sources, span->loc, &p.line, &p.column);
-  sources_line_col(&s->sources, end, &p.end_line, &p.end_column);
-  return p;
-}
-
-static const char *kept(dp_context *ctx, const char *text) {
-  return text ? arena_strdup(ctx->report_arena, text, strlen(text)) : NULL;
-}
-
-static void report_one(dp_context *ctx, const Session *s, const Diag *g, dp_diagnostic *out) {
-  Arena *a = ctx->report_arena;
-  *out = (dp_diagnostic){.severity = g->severity == SEV_WARNING ? DP_SEVERITY_WARNING : DP_SEVERITY_ERROR,
-                         .code = diag_code_text(g->code),
-                         .message = kept(ctx, g->message),
-                         .place = place_of(ctx, s, &g->primary),
-                         .n_spans = g->spans.len,
-                         .n_notes = g->notes.len,
-                         .help = kept(ctx, g->help),
-                         .replace = kept(ctx, g->replace)};
-  dp_place *spans = ARENA_ARRAY(a, dp_place, g->spans.len);
-  for (int i = 0; i < g->spans.len; i++) spans[i] = place_of(ctx, s, &g->spans.data[i]);
-  const char **notes = ARENA_ARRAY(a, const char *, g->notes.len);
-  for (int i = 0; i < g->notes.len; i++) notes[i] = kept(ctx, g->notes.data[i]);
-  out->spans = spans;
-  out->notes = notes;
-}
-
-void api_report(dp_context *ctx, const Session *s) {
-  arena_free(ctx->report_arena);
-  ctx->report_arena = arena_new(0);
-  ctx->n_report = 0;
-  ctx->report_text = "";
-  if (!ctx->report_arena) return;
-  ctx->report = ARENA_ARRAY(ctx->report_arena, dp_diagnostic, s->diags.list.len);
-  ctx->n_report = s->diags.list.len;
-  for (int i = 0; i < ctx->n_report; i++) report_one(ctx, s, s->diags.list.data[i], &ctx->report[i]);
-  StrBuf text;
-  sb_init(&text, ctx->report_arena);
-  diags_render(&s->diags, &text, false);
-  ctx->report_text = text.data ? text.data : "";
-}
-
-const dp_diagnostic *dp_diagnostics(dp_context *ctx, int *n) {
-  *n = ctx->n_report;
-  return ctx->report;
-}
-
-const char *dp_diagnostics_text(dp_context *ctx) { return ctx->report_text ? ctx->report_text : ""; }
 
 const char *dp_last_error(const dp_context *ctx) { return dprt_error_text(ctx->run); }
 
@@ -180,6 +120,7 @@ dp_status dp_compile(dp_context *ctx, const char *path, const char *source, size
                        .strict_fp = options->strict_fp,
                        .precise_math = options->precise_math,
                        .lanes = options->lanes};
+  p->apart = options && options->out_of_process;
   o.memory_budget = ctx->hooks.compile_memory;
   if (!session_open(&p->session, &o)) {
     free(p);
@@ -187,7 +128,7 @@ dp_status dp_compile(dp_context *ctx, const char *path, const char *source, size
   }
   Load l = {p, path ? path : "<memory>", source, len, options ? options->without : NULL};
   bool ok = session_guard(&p->session, load, &l);
-  api_report(ctx, &p->session);
+  report_session(ctx, &p->session);
   if (!ok) {
     program_free(p);
     return DP_ERROR_COMPILE;

@@ -1,4 +1,5 @@
-// What the files of the embedding API share: api.c has contexts, programs and calls, lookup.c makes the functions.
+// What the files of the embedding API share: api.c has contexts, programs and calls, report.c the diagnostics as data,
+// lookup.c makes the functions, and process.c a process to make them in.
 #ifndef DP_API_H
 #define DP_API_H
 
@@ -22,8 +23,15 @@ struct dp_program {
   VEC(Region) code;       // of the functions
   dp_function *functions; // all that was looked up
   int n_lookups;
+  bool apart; // functions are compiled in a process of their own
   struct dp_program *next;
 };
+
+typedef struct Report { // diagnostics as the host sees them
+  dp_diagnostic *list;
+  int n;
+  const char *text;
+} Report;
 
 struct dp_context {
   dp_hooks hooks;
@@ -31,13 +39,21 @@ struct dp_context {
   dp_program *programs;
   Arena *arena; // registered functions
   HostSymbols symbols;
-  Arena *report_arena; // the latest diagnostics
-  dp_diagnostic *report;
-  int n_report;
-  const char *report_text;
+  Report report; // of the latest compile or lookup
+  Arena *report_arena;
+  Region report_region; // where that arena lies if the compiler's process wrote the report
 };
 
-// The session's diagnostics are the context's report from now on.
-void api_report(dp_context *ctx, const Session *s);
+// report.c: the session's diagnostics, in the arena.
+Report report_of(Arena *a, const Session *s);
+// The session's diagnostics are the context's report from now on; or one that lies in an arena in a region, which are the
+// context's then.
+void report_session(dp_context *ctx, const Session *s);
+void report_given(dp_context *ctx, const Report *r, Arena *a, const Region *where);
+void report_forget(dp_context *ctx);
+
+// process.c: runs work(user) in a child process and waits until that has ended; what work writes to shared memory stays.
+// An errno if there can be none, else 0 and *status as from waitpid, -1 if the host took it.
+int process_run(void (*work)(void *user), void *user, int *status);
 
 #endif

@@ -327,7 +327,11 @@ static bool check_program(void *user) {
   forget_diagnostics(s); // warnings are for `dp check`
   Gradcheck c = {.w = w, .ctx = dp_context_new(NULL)};
   const CgOptions *cg = &w->o->driver.cg;
-  dp_options o = {cg->opt_level, cg->cpu, cg->strict_fp, cg->precise_math, cg->lanes, NULL};
+  dp_options o = {.opt_level = cg->opt_level,
+                  .cpu = cg->cpu,
+                  .strict_fp = cg->strict_fp,
+                  .precise_math = cg->precise_math,
+                  .lanes = cg->lanes};
   bool ok = c.ctx && dp_compile(c.ctx, w->argv[0], NULL, 0, &o, &c.program) == DP_OK;
   if (!ok) diag_add(&s->diags, DIAG_BUDGET, LOC_NONE, "out of memory");
   if (ok && w->argc > 1)

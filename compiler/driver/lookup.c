@@ -1,9 +1,15 @@
-// Looking functions up (include/dp/dp.h): an expression becomes machine code and a description of what crosses to C.
+// Looking functions up (include/dp/dp.h): an expression becomes machine code and a description of what crosses to C. That is
+// done here or, if the host wants it so, in a process of its own, with the code and the answer in memory that both share.
+#define _GNU_SOURCE
 #include "driver/api.h"
 
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
 
-// ---- look up ---------------------------------------------------------------------------------------------------------------
+// ---- what crosses to C -------------------------------------------------------------------------------------------------
 
 static int slots_of(const dp_leaf *l, int n) {
   int sum = 0;
@@ -46,6 +52,25 @@ static bool leaves_of(Session *s, const IrFunc *f, dp_function *out) {
   return true;
 }
 
+static const char *text_copy(Arena *a, const char *text) { return arena_strdup(a, text, strlen(text)); }
+
+static dp_leaf *leaves_copy(Arena *a, const dp_leaf *leaves, int n) {
+  dp_leaf *copy = ARENA_ARRAY(a, dp_leaf, n);
+  for (int k = 0; k < n; k++)
+    copy[k] = (dp_leaf){text_copy(a, leaves[k].path), leaves[k].kind, leaves[k].rank};
+  return copy;
+}
+
+static dp_function *function_copy(Arena *a, const dp_function *f) {
+  dp_function *copy = ARENA_NEW(a, dp_function);
+  *copy = *f;
+  copy->expr = text_copy(a, f->expr);
+  copy->signature = text_copy(a, f->signature);
+  copy->params = leaves_copy(a, f->params, f->n_params);
+  copy->results = leaves_copy(a, f->results, f->n_results);
+  return copy;
+}
+
 static bool same_signature(const char *want, const char *have) {
   for (;;) {
     while (*want == ' ') want++;
@@ -56,11 +81,15 @@ static bool same_signature(const char *want, const char *have) {
   }
 }
 
+// ---- look up -----------------------------------------------------------------------------------------------------------
+
 typedef struct Lookup {
   dp_program *p;
   const char *expr, *signature;
   dp_function *f;
-  Region code; // where it lies
+  Region code;   // where it lies
+  Region shared; // with the compiler's process: the answer
+  bool reported; // the context has the diagnostics
 } Lookup;
 
 // What was asked for before, with the same signature or none.
@@ -119,6 +148,97 @@ static bool keep(Lookup *l) {
 
 static bool look_up_here(void *user) { return look_up(user) && keep(user); }
 
+// ---- in a process of its own -------------------------------------------------------------------------------------------
+
+// Room for an answer and for code: addresses alone, until they are written to.
+static const size_t ANSWER_ROOM = (size_t)64 << 20, CODE_ROOM = (size_t)256 << 20;
+
+// What the process leaves behind, in a region that both have in the same place.
+typedef struct Answer {
+  _Atomic bool complete; // last of all
+  Arena *arena;          // that it and all it points to lie in, but the code
+  Region code;
+  dp_function *f; // NULL after errors
+  Report report;
+} Answer;
+
+typedef struct Question {
+  Lookup *lookup;
+  Answer *answer;
+} Question;
+
+static void answer(void *user) {
+  Question *q = user;
+  Lookup *l = q->lookup;
+  Answer *out = q->answer;
+  Session *s = &l->p->session;
+  bool ok = session_guard(s, look_up, l);
+  jmp_buf exhausted;
+  if (setjmp(exhausted)) return;
+  arena_on_exhausted(out->arena, &exhausted);
+  out->code = l->code;
+  out->f = ok ? function_copy(out->arena, l->f) : NULL;
+  out->report = report_of(out->arena, s);
+  arena_on_exhausted(out->arena, NULL);
+  atomic_store_explicit(&out->complete, true, memory_order_release);
+}
+
+static bool is_a_crash(int sig) {
+  return sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE || sig == SIGABRT ||
+         sig == SIGTRAP;
+}
+
+static bool no_answer(Lookup *l, int status) {
+  Diags *d = &l->p->session.diags;
+  if (status < 0 || !WIFSIGNALED(status)) {
+    diag_add(d, DIAG_MACHINE, LOC_NONE, "the compiler's process ended without an answer for `%s`", l->expr);
+    return false;
+  }
+  int sig = WTERMSIG(status);
+  const char *name = sigdescr_np(sig);
+  bool crash = is_a_crash(sig);
+  Diag *g = diag_add(d, crash ? DIAG_INTERNAL : DIAG_MACHINE, LOC_NONE,
+                     "the compiler ended by signal %d (%s) while it compiled `%s`", sig,
+                     name ? name : "without a name", l->expr);
+  if (crash)
+    diag_help(d, g, "this is a mistake in dp, not in the program; please report it with the program");
+  else if (sig == SIGKILL)
+    diag_help(d, g, "the system ends a process so when memory runs out; somebody else may have ended it");
+  return false;
+}
+
+static bool ask(Lookup *l, Answer *a) {
+  Session *s = &l->p->session;
+  int status = -1, error = process_run(answer, &(Question){l, a}, &status);
+  if (error) {
+    diag_add(&s->diags, DIAG_MACHINE, LOC_NONE, "there is no process for the compiler: %s",
+             strerrordesc_np(error));
+    return false;
+  }
+  if (!atomic_load_explicit(&a->complete, memory_order_acquire)) return no_answer(l, status);
+  if (a->f) {
+    l->code = a->code;
+    l->f = function_copy(s->arena, a->f);
+    if (!keep(l)) return false;
+  }
+  report_given(l->p->ctx, &a->report, a->arena, &l->shared);
+  l->shared = (Region){0};
+  l->reported = true;
+  return a->f != NULL;
+}
+
+static bool look_up_apart(void *user) {
+  Lookup *l = user;
+  if (!region_map(&l->shared, ANSWER_ROOM, true) || !region_map(&l->code, CODE_ROOM, true)) {
+    diag_add(&l->p->session.diags, DIAG_MACHINE, LOC_NONE, "there is no memory to share with the compiler");
+    return false;
+  }
+  Arena *arena = arena_within(l->shared.start, ANSWER_ROOM);
+  Answer *a = ARENA_NEW(arena, Answer);
+  a->arena = arena;
+  return ask(l, a);
+}
+
 dp_status dp_lookup(dp_program *program, const char *expr, const char *signature, dp_function **out) {
   if (out) *out = NULL;
   if (!program || !expr || !out) return DP_ERROR_ARGUMENT;
@@ -126,9 +246,10 @@ dp_status dp_lookup(dp_program *program, const char *expr, const char *signature
   int n_files = s->sources.files.len;
   s->diags.list.len = s->diags.n_errors = s->diags.n_warnings = 0;
   Lookup l = {.p = program, .expr = expr, .signature = signature};
-  bool ok = look_up_again(&l) || session_guard(s, look_up_here, &l);
-  api_report(program->ctx, s);
+  bool ok = look_up_again(&l) || session_guard(s, program->apart ? look_up_apart : look_up_here, &l);
+  if (!l.reported) report_session(program->ctx, s);
   region_unmap(&l.code); // what was not kept
+  region_unmap(&l.shared);
   session_forget(s);
   s->sources.files.len = n_files; // what the expression's places meant is in the report, and in the code
   if (!ok) return DP_ERROR_LOOKUP;

@@ -286,6 +286,7 @@ static void answer(Host *h, const json_t *message) {
 
 int main(int argc, char **argv) {
   Host h = {.options = dp_options_default(), .out = stdout};
+  h.options.out_of_process = true; // this one's memory is the arrays'
   if (argc == 3 && strcmp(argv[1], "--without") == 0) {
     h.options.without = argv[2]; // optimisation passes: what are they worth?
   } else if (argc > 1) {
