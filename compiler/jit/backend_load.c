@@ -1,8 +1,11 @@
 // libdp's codegen and jit: the same functions, passed on to libdp-llvm, which is found beside libdp and loaded by the first
 // call. When it cannot be loaded no module can be made, and cg_module says why.
+#define _GNU_SOURCE
 #include "jit/backend.h"
 
 #include <dlfcn.h>
+#include <limits.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,9 +34,19 @@ static CgModule *no_module(Arena *a, const IrModule *m, const CgOptions *opt, co
 static const Backend absent = {.cg_lanes = no_lanes,
                                .cg_module = no_module}; // all that is called without a module
 
+// Its folder is known even where the program's own has changed since.
+static void *open_beside(void) {
+  Dl_info self;
+  struct link_map *map;
+  char path[PATH_MAX + sizeof "/" DP_BACKEND_FILE] = "";
+  bool known = dladdr1(&loaded, &self, (void **)&map, RTLD_DL_LINKMAP) && !dlinfo(map, RTLD_DI_ORIGIN, path);
+  strcat(path, known ? "/" DP_BACKEND_FILE : DP_BACKEND_FILE);
+  return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+}
+
 static void load(void) {
   loaded.table = &absent;
-  void *library = dlopen(DP_BACKEND_FILE, RTLD_NOW | RTLD_LOCAL);
+  void *library = open_beside();
   void *symbol = library ? dlsym(library, "dp_backend") : NULL;
   if (!symbol) {
     snprintf(loaded.why, sizeof loaded.why, "the code generator cannot be loaded: %s", dlerror());
