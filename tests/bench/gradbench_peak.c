@@ -16,7 +16,7 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-// Enough sums that do not wait for each other to fill every unit.
+// Enough sums that do not wait for each other to fill every unit. Each starts elsewhere: a compiler would make equal ones one.
 static double multiply_adds(void) {
   enum { SUMS = 12, STEPS = 2000000 };
   volatile double one = 1.0;
@@ -25,7 +25,8 @@ static double multiply_adds(void) {
     a[j] = one;
     b[j] = one * 1e-9;
   }
-  Vector s0 = a, s1 = a, s2 = a, s3 = a, s4 = a, s5 = a, s6 = a, s7 = a, s8 = a, s9 = a, s10 = a, s11 = a;
+  Vector s0 = a * one, s1 = s0 + one, s2 = s1 + one, s3 = s2 + one, s4 = s3 + one, s5 = s4 + one,
+         s6 = s5 + one, s7 = s6 + one, s8 = s7 + one, s9 = s8 + one, s10 = s9 + one, s11 = s10 + one;
   double start = now();
   for (int i = 0; i < STEPS; i++) {
     s0 = s0 * a + b, s1 = s1 * a + b, s2 = s2 * a + b, s3 = s3 * a + b;
