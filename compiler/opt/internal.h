@@ -8,7 +8,10 @@ int opt_region_size(const IrRegion *r); // operations, nested ones included
 
 // ---- split.c ------------------------------------------------------------------------------------------------------
 
-enum { OPT_LARGEST_SPLIT = 160 }; // operations of a loop that is split
+enum {
+  OPT_LARGEST_SPLIT = 160, // operations of a loop that is split
+  OPT_WIDEST_BORDER = 4    // iterations at either end that are split off together
+};
 // Does the condition compare the loop's index with a value from outside? Then split decides it.
 bool opt_turns(const IrFunc *f, IrVal cond, const IrRegion *body);
 

@@ -7,7 +7,7 @@
 // Arrays are values, so independence of results is all that has to be shown.
 #include "opt/merge.h"
 
-static bool chains(const Merge *m) { return m->kind == MERGE_CHAINS || m->kind == MERGE_WAVES; }
+static bool chains(const Merge *m) { return m->kind >= MERGE_CHAINS; }
 
 // So many loops are tried with one; a function of thousands of loops would take for ever.
 enum { NEIGHBOURS = 64 };
@@ -132,6 +132,7 @@ static bool candidates(const Merge *m, const Row *row) {
   if (a->attr.i != b->attr.i) return false;
   bool both = ir_op_has_effect(m->f->module, a) && ir_op_has_effect(m->f->module, b);
   if (both) return false;
+  if (m->kind == MERGE_SKEWS) return skew_fits(m, a, b);
   if (chains(m)) return chain_fits(m, a, b);
   if (!reads_common_array(m, row)) return false;
   if (m->kind == MERGE_READERS) return are_readers(m, a, b);
@@ -282,7 +283,9 @@ static void merge_pair(Merge *m, IrBuilder *b, const Row *row) {
   const IrRegion *r = row->r;
   const IrOp *first = r->ops.data[row->first], *second = r->ops.data[row->second];
   bool builds = first->kind == IR_BUILD && second->kind == IR_BUILD;
-  if (chains(m))
+  if (m->kind == MERGE_SKEWS)
+    skew_loops(m, b, first, second);
+  else if (chains(m))
     chain_loops(m, b, first, second);
   else if (!builds)
     merge_loops(m, b, first, second);
@@ -333,3 +336,4 @@ IrFunc *opt_merge(IrFunc *f) { return merge(f, MERGE_READERS); }
 IrFunc *opt_join(IrFunc *f) { return merge(f, MERGE_BUILDS); }
 IrFunc *opt_chain(IrFunc *f) { return merge(f, MERGE_CHAINS); }
 IrFunc *opt_wave(IrFunc *f) { return merge(f, MERGE_WAVES); }
+IrFunc *opt_skew(IrFunc *f) { return merge(f, MERGE_SKEWS); }

@@ -22,8 +22,9 @@ int opt_pass_find(const char *name) {
 }
 
 void opt_for_reading(bool disabled[OPT_PASS_COUNT]) {
-  static const OptPass machine[] = {OPT_elements, OPT_gather, OPT_guards,  OPT_jam,   OPT_lanes,  OPT_leaves,
-                                    OPT_place,    OPT_recall, OPT_regular, OPT_split, OPT_starts, OPT_wave};
+  static const OptPass machine[] = {OPT_elements, OPT_gather, OPT_guards, OPT_jam,     OPT_lanes,
+                                    OPT_leaves,   OPT_place,  OPT_recall, OPT_regular, OPT_skew,
+                                    OPT_split,    OPT_starts, OPT_wave};
   for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) disabled[machine[i]] = true;
 }
 
@@ -90,6 +91,7 @@ static void several_rows(Run *r, IrFunc *f) {
   if (waves != f) f = run_and_clean(r, OPT_carried, waves);
   f = run_and_clean(r, OPT_join, f);
   f = run_and_clean(r, OPT_chain, f);
+  f = run_and_clean(r, OPT_skew, f);
   f = run_and_clean(r, OPT_leaves, f);
   f = run_and_clean(r, OPT_elements, f);
   f = run(r, OPT_split, f); // what is left has no branches, and LLVM's vectors suit it

@@ -15,7 +15,7 @@
 #include "opt/internal.h"
 #include "opt/scalar.h"
 
-enum { MAX_ROUNDS = 4, MAX_SPLITS = 24, MAX_STRETCHES = 3, WIDEST_BORDER = 4, HIGHEST_START = 1 << 20 };
+enum { MAX_ROUNDS = 4, MAX_SPLITS = 24, MAX_STRETCHES = 3, HIGHEST_START = 1 << 20 };
 
 typedef struct Turn { // a condition, and where it turns
   IrVal cond, at;     // what the index is compared with
@@ -123,18 +123,23 @@ static void add_turns(const Split *s, const IrOp *loop, IrVal cond, Turns *out) 
     vec_push(s->arena, out, t);
 }
 
+static void add_branches(const Split *s, const IrOp *loop, const IrRegion *r, Turns *out) {
+  for (int i = 0; i < r->ops.len; i++) {
+    const IrOp *op = r->ops.data[i];
+    if (op->kind == IR_IF) add_turns(s, loop, op->args[0], out);
+    for (int k = 0; k < op->n_regions; k++) add_branches(s, loop, op->regions[k], out);
+  }
+}
+
 static Turns find_turns(const Split *s, const IrOp *loop) {
   Turns all = {0};
-  if (!may_split(s, loop)) return all;
-  const IrRegion *body = loop->regions[0];
-  for (int i = 0; i < body->ops.len; i++)
-    if (body->ops.data[i]->kind == IR_IF) add_turns(s, loop, body->ops.data[i]->args[0], &all);
+  if (may_split(s, loop)) add_branches(s, loop, loop->regions[0], &all);
   return all;
 }
 
 // ---- borders ----------------------------------------------------------------------------------------------------------
 
-// At which end of the loop a condition turns, at most WIDEST_BORDER iterations from it.
+// At which end of the loop a condition turns, at most OPT_WIDEST_BORDER iterations from it.
 typedef enum Side { APART, LOW, HIGH } Side;
 
 typedef struct Borders {
@@ -147,7 +152,9 @@ typedef struct Borders {
 
 static int64_t distance(Affine from, Affine to) { return wrap_sub(to.offset, from.offset); }
 
-static bool is_close(int64_t distance) { return distance > -WIDEST_BORDER && distance < WIDEST_BORDER; }
+static bool is_close(int64_t distance) {
+  return distance > -OPT_WIDEST_BORDER && distance < OPT_WIDEST_BORDER;
+}
 
 // The border reaches so far that the condition no longer turns behind it.
 static Side widen(Borders *b, const Turn *t, Affine at) {

@@ -72,26 +72,27 @@ static int64_t step_of(const Merge *m, const IrOp *loop) {
 
 bool wave_steps_by_one(const Merge *m, const IrOp *loop) { return llabs(step_of(m, loop)) == 1; }
 
-typedef struct Range {
-  Affine lo, hi;
-} Range;
-
 static Affine next(Affine a) { return (Affine){a.base, wrap_add(a.offset, 1)}; }
 
-static Range range_of(const Merge *m, const IrOp *loop) {
-  if (loop->kind == IR_BUILD) return (Range){{0, 0}, affine_of(m->f, loop->args[0])};
-  Affine from = affine_of(m->f, loop->args[0]), to = affine_of(m->f, loop->args[1]);
-  return step_of(m, loop) > 0 ? (Range){from, to} : (Range){next(to), next(from)};
+bool wave_counts_down(const Merge *m, const IrOp *loop) { return step_of(m, loop) < 0; }
+
+void wave_range(const Merge *m, const IrOp *loop, Affine *lo, Affine *hi) {
+  bool row = loop->kind == IR_BUILD, down = wave_counts_down(m, loop);
+  Affine from = row ? (Affine){0, 0} : affine_of(m->f, loop->args[0]), to = affine_of(m->f, loop->args[!row]);
+  *lo = down ? next(to) : from;
+  *hi = down ? next(from) : to;
 }
 
 static bool same(Affine a, Affine b) { return a.base == b.base && a.offset == b.offset; }
 
 bool wave_same_range(const Merge *m, const IrOp *first, const IrOp *second) {
-  Range a = range_of(m, first), b = range_of(m, second);
-  return same(a.lo, b.lo) && same(a.hi, b.hi);
+  Affine lo[2], hi[2];
+  wave_range(m, first, &lo[0], &hi[0]);
+  wave_range(m, second, &lo[1], &hi[1]);
+  return same(lo[0], lo[1]) && same(hi[0], hi[1]);
 }
 
-static IrVal bound(IrBuilder *b, const Merge *m, Affine a, int64_t more) {
+IrVal wave_bound(IrBuilder *b, const Merge *m, Affine a, int64_t more) {
   IrVal base = ir_mapped(&m->map, a.base);
   int64_t offset = wrap_add(a.offset, more);
   if (!base) return ir_const_int(b, offset);
@@ -109,10 +110,11 @@ IrOp *wave_open(const Merge *m, IrBuilder *b, const IrOp *first, const IrOp *sec
       return ir_for(b, ir_mapped(&m->map, loop->args[0]), ir_mapped(&m->map, loop->args[1]),
                     ir_mapped(&m->map, loop->args[2]), inits, n, in);
   }
-  Range r = range_of(m, first);
+  Affine lo, hi;
   bool down = order == WAVE_DOWN;
-  IrVal from = down ? bound(b, m, r.hi, -1) : bound(b, m, r.lo, 0),
-        to = down ? bound(b, m, r.lo, -1) : bound(b, m, r.hi, 0);
+  wave_range(m, first, &lo, &hi);
+  IrVal from = down ? wave_bound(b, m, hi, -1) : wave_bound(b, m, lo, 0),
+        to = down ? wave_bound(b, m, lo, -1) : wave_bound(b, m, hi, 0);
   return ir_for(b, from, to, ir_const_int(b, step), inits, n, in);
 }
 
@@ -192,6 +194,22 @@ static bool hands_scalars(const Merge *m, const IrOp *loop) {
   return false;
 }
 
+static bool are_light(const Merge *m, const IrOp *first, const IrOp *second) {
+  const IrRegion *a = first->regions[0], *b = second->regions[0];
+  return opt_region_size(a) + opt_region_size(b) <= OPT_LARGEST_SPLIT && is_light(m->f, a, a) &&
+         is_light(m->f, b, b);
+}
+
+bool wave_opposite(const Merge *m, const IrOp *first, const IrOp *second) {
+  if (first->kind != IR_FOR || second->kind != IR_FOR || first->attr.i || first->lanes || second->lanes)
+    return false;
+  WaveOrder a = order_of(m, first), b = order_of(m, second);
+  bool opposite = (a == WAVE_UP && b == WAVE_DOWN) || (a == WAVE_DOWN && b == WAVE_UP);
+  return opposite && wave_steps_by_one(m, first) && wave_steps_by_one(m, second) &&
+         wave_same_range(m, first, second) && are_light(m, first, second) && wave_is_parallel(m, first) &&
+         wave_is_parallel(m, second);
+}
+
 WaveOrder wave_order(const Merge *m, const IrOp *first, const IrOp *second) {
   WaveOrder order = both(order_of(m, first), order_of(m, second));
   bool shifted = false;
@@ -203,8 +221,7 @@ WaveOrder wave_order(const Merge *m, const IrOp *first, const IrOp *second) {
   }
   if (!shifted && m->kind == MERGE_WAVES) return WAVE_NONE;
   // What is heavy gains nothing from values that are handed on.
-  const IrRegion *a = first->regions[0], *b = second->regions[0];
-  bool light = opt_region_size(a) + opt_region_size(b) <= OPT_LARGEST_SPLIT && is_light(m->f, a, a) &&
-               is_light(m->f, b, b);
-  return light || !(shifted || hands_scalars(m, first) || hands_scalars(m, second)) ? order : WAVE_NONE;
+  return are_light(m, first, second) || !(shifted || hands_scalars(m, first) || hands_scalars(m, second))
+             ? order
+             : WAVE_NONE;
 }

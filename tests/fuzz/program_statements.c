@@ -430,13 +430,14 @@ static void growing(Gen *g, int depth) {
   declare(g, VAR_SCALAR, true, s);
 }
 
-// Arrays one after the other, as the stages of a stencil: element by element from the neighbours of the one before.
+// Arrays one after the other, as the stages of a stencil: element by element from the neighbours of the one before. Constants at
+// the border are powers of two: products with them are not rounded where the compiler folds them.
 static void stages(Gen *g) {
   static const char *const forms[] = {
       // what is made, the one before, another one
       "var %1$s = [for j in 0..n: if j == 0 { %3$s[0] } else { 0.4 * %3$s[j] * %2$s[j - 1] }]\n",
-      "var %1$s = [for j in 0..n: if j < n - 1 { 0.6 * %2$s[j + 1] - 0.2 * %3$s[j] } else { 0.3 }]\n",
-      "var %1$s = [for j in 0..n: 0.5 * %2$s[j] + 0.3 * (if j == 0 { 0.1 } else { %2$s[j - 1] - %3$s[j] "
+      "var %1$s = [for j in 0..n: if j < n - 1 { 0.6 * %2$s[j + 1] - 0.2 * %3$s[j] } else { 0.25 }]\n",
+      "var %1$s = [for j in 0..n: 0.5 * %2$s[j] + 0.3 * (if j == 0 { 0.125 } else { %2$s[j - 1] - %3$s[j] "
       "})]\n",
       "var %1$s = 0.2 * %3$s\nfor j in 1..n { %1$s[j] = 0.5 * %2$s[j - 1] }\n",
       "var %1$s = 0.1 * %3$s\nfor j in 0..n - 1 { %1$s[j + 1] += 0.4 * %2$s[j] }\n",
@@ -456,9 +457,51 @@ static void stages(Gen *g) {
   }
 }
 
+// Steps of a method of several stages, each of which reads, at its neighbour, how far the one before came, as for differential
+// equations.
+static void steps(Gen *g) {
+  static const char *const forms[] = {
+      // what is made, the stage before, coefficients
+      "let %1$s = [for j in 0..n: if j == 0 { %3$s[0] } else { %3$s[j] * %2$s[j - 1] }]\n",
+      "let %1$s = [for j in 0..n: if j < n - 1 { %3$s[j] * %2$s[j + 1] } else { %3$s[j] }]\n",
+  };
+  if (!pick(g, VAR_ARRAY, true)) {
+    array_declaration(g, 0);
+    start_line(g);
+  }
+  const char *state = pick(g, VAR_ARRAY, true)->name, *by = state;
+  for (int k = 0; k < 4 && by == state; k++) by = pick(g, VAR_ARRAY, false)->name;
+  if (by == state) { // its squares grow beyond all floats
+    scalar_update(g, 1);
+    return;
+  }
+  char made[NAME_BYTES], from[NAME_BYTES], sum[6 * NAME_BYTES] = "0.0", i[NAME_BYTES];
+  bool down = choose(g, 2);
+  fresh(g, i, 'i');
+  put(g, "for %s in 0..n {\n", i);
+  g->indent++;
+  snprintf(from, sizeof from, "%s", state);
+  for (int k = 3 + choose(g, 3); k > 0; k--) { // so many that it pays to compute them again
+    fresh(g, made, 'k');
+    start_line(g);
+    put(g, forms[choose(g, 16) ? down : !down], made, from, by);
+    fresh(g, from, 'a');
+    start_line(g);
+    put(g, "let %s = %s + 0.3 * %s\n", from, state, made);
+    size_t len = strlen(sum);
+    snprintf(sum + len, sizeof sum - len, " + %s", made);
+  }
+  start_line(g);
+  put(g, "%s = 0.5 * %s + 0.05 * (%s)\n", state, state, sum);
+  g->indent--;
+  start_line(g);
+  put(g, "}\n");
+  if (g->loops) g->features |= FEATURE_NESTED_LOOPS;
+}
+
 // False: the block ends here.
 static bool statement(Gen *g, int depth) {
-  int kind = choose(g, 25);
+  int kind = choose(g, 26);
   if (kind == 0 || g->left <= 0) return false;
   g->left--;
   start_line(g);
@@ -502,6 +545,7 @@ static bool statement(Gen *g, int depth) {
   case 22: checkpointed_loop(g); break;
   case 23: mean_update(g); break;
   case 24: stages(g); break;
+  case 25: steps(g); break;
   case 21: singles_update(g, 2); break;
   case 20: records_update(g, 2), g->features |= FEATURE_STRUCTS; break;
   default: growing(g, 2); break;

@@ -189,6 +189,7 @@ static void check_golden(const char *name, PassFn *pass) {
 Test(golden, recall) { check_golden("recall", opt_recall); }
 Test(golden, gather) { check_golden("gather", opt_gather); }
 Test(golden, wave) { check_golden("wave", opt_wave); }
+Test(golden, skew) { check_golden("skew", opt_skew); }
 Test(golden, dce) { check_golden("dce", opt_dce); }
 Test(golden, simplify_scalars) { check_golden("simplify_scalars", opt_simplify); }
 Test(golden, simplify_regions) { check_golden("simplify_regions", opt_simplify); }
@@ -675,6 +676,7 @@ Test(random, upward) { check_random(opt_upward, "upward"); }
 Test(random, gather) { check_random(opt_gather, "gather"); }
 Test(random, carried) { check_random(opt_carried, "carried"); }
 Test(random, wave) { check_random(opt_wave, "wave"); }
+Test(random, skew) { check_random(opt_skew, "skew"); }
 Test(random, recall) { check_random(opt_recall, "recall"); }
 Test(random, chain) { check_random(opt_chain, "chain"); }
 Test(random, elements) { check_random(opt_elements, "elements"); }
