@@ -88,7 +88,7 @@ typedef struct dp_options {
   const char *
       without; // optimisation passes to leave out, separated by commas (`dp run --help` lists them); NULL: none
   // Each dp_lookup compiles in a process of its own (fork), so that the compiler and LLVM take none of this process's memory,
-  // and a compiler that crashes is an error here and not the end. It costs the time to load LLVM, some 15 ms a lookup. The
+  // and a compiler that crashes is an error here and not the end. It costs the time to load LLVM, some 10 ms a lookup. The
   // host may have threads, and children of its own: a SIGCHLD comes, the child is waited for by its number, and a host that
   // ignores SIGCHLD or waits for any child does no harm. The child only compiles; registered functions are called here.
   bool out_of_process;
