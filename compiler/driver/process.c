@@ -4,7 +4,10 @@
 #include "driver/api.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,10 +21,24 @@ static void drop_handlers(void) {
   }
 }
 
+// The compiler takes tens of MiB and then ends: with huge pages it meets a fifth of the page faults.
+static void use_huge_pages(void) {
+  enum { MIB = 1 << 20 };
+  const uintptr_t thread_heap = (uintptr_t)64 * MIB; // the size and alignment of malloc's heaps for threads
+  mallopt(M_MMAP_THRESHOLD, 32 * MIB);
+  mallopt(M_TOP_PAD, 256 * MIB);
+  void *volatile block = malloc(MIB); // the heap grows
+  uintptr_t from = ((uintptr_t)block + MIB) / MIB * MIB, to = (uintptr_t)sbrk(0);
+  if (from > to) to = (from / thread_heap + 1) * thread_heap;
+  madvise((char *)block + (from - (uintptr_t)block), to - from, MADV_HUGEPAGE);
+  free(block);
+}
+
 static _Noreturn void child(pid_t host, const sigset_t *mask, void (*work)(void *user), void *user) {
   drop_handlers();
   pthread_sigmask(SIG_SETMASK, mask, NULL);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  use_huge_pages();
   if (getppid() == host) work(user); // else it ended before it could be watched
   _exit(0);
 }
