@@ -32,8 +32,8 @@ const bool *opt_taken(Arena *a, const IrFunc *f);
 
 // ---- starts.c ---------------------------------------------------------------------------------------------------
 
-// What result k of a fill, or of a build of one axis, is at an index, computed anew.
-IrVal opt_start_element(IrBuilder *b, IrMap *map, const IrOp *made, int k, IrVal index);
+// What result k of a fill or a build is at an index, one per axis, computed anew.
+IrVal opt_start_element(IrBuilder *b, IrMap *map, const IrOp *made, int k, const IrVal *index);
 
 // ---- small.c: arrays of a few elements --------------------------------------------------------------------------
 

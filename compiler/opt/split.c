@@ -1,5 +1,5 @@
-// Optimisation: loops split where a condition on their index turns. In: innermost loops that branch on how the index
-// compares with a value from outside. Out: a loop for each stretch over which the condition does not change, with the branch
+// Optimisation: loops split where a condition on their index turns. In: loops with at most one loop inside that branch on how the
+// index compares with a value from outside. Out: a loop for each stretch over which the condition does not change, with the branch
 // decided (simplify takes it away), so that what is left has no branches and vectorises:
 //
 //   for %i = %lo, %hi           for %i = %lo, %p     %c is true
@@ -9,13 +9,14 @@
 // Most conditions tell the border of an array apart, `if i == 0 or i == n - 1`. Those are split off together, few iterations
 // at either end that keep their branches, and the inside decides all of them.
 //
-// A build of a row is such a loop too, one that sets its elements. A loop that counts down comes to the stretches from above.
+// A build of a row is such a loop too, one that sets its elements, and a build of rows is one loop within another. A loop that
+// counts down comes to the stretches from above.
 //
 // The iterations run in the order they had: all bits stay.
 #include "opt/internal.h"
 #include "opt/scalar.h"
 
-enum { MAX_ROUNDS = 4, MAX_SPLITS = 24, MAX_STRETCHES = 3, HIGHEST_START = 1 << 20 };
+enum { MAX_ROUNDS = 6, MAX_SPLITS = 24, MAX_STRETCHES = 3, HIGHEST_START = 1 << 20 };
 
 typedef struct Turn { // a condition, and where it turns
   IrVal cond, at;     // what the index is compared with
@@ -62,14 +63,16 @@ bool opt_turns(const IrFunc *f, IrVal cond, const IrRegion *body) {
   return turns(f, cond, body, &t);
 }
 
-static bool holds_loops(const IrRegion *r) {
+// How many loops the region holds, those within loops counted twice.
+static int loops_in(const IrRegion *r) {
+  int n = 0;
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
-    if (op->n_regions && op->kind != IR_IF) return true;
-    for (int k = 0; k < op->n_regions; k++)
-      if (holds_loops(op->regions[k])) return true;
+    bool loop = op->n_regions && op->kind != IR_IF;
+    n += loop;
+    for (int k = 0; k < op->n_regions; k++) n += (1 + loop) * loops_in(op->regions[k]);
   }
-  return false;
+  return n;
 }
 
 // Is v made in region r, from something that changes there?
@@ -110,7 +113,9 @@ static bool may_split(const Split *s, const IrOp *loop) {
   if (!is_candidate(s, loop)) return false;
   for (int k = 0; k < (loop->kind == IR_FOR ? 2 : 1); k++)
     if (varies_around(s, loop->args[k], loop)) return false;
-  return opt_region_size(loop->regions[0]) <= OPT_LARGEST_SPLIT && !holds_loops(loop->regions[0]);
+  int inner = loops_in(loop->regions[0]);
+  return opt_region_size(loop->regions[0]) <= OPT_LARGEST_SPLIT &&
+         (!inner || (inner == 1 && loop->kind == IR_FOR));
 }
 
 // The comparisons that a branch's condition consists of.
@@ -324,8 +329,87 @@ static IrVal initial(Split *s, IrBuilder *b, const IrMap *map, const IrOp *op, i
   return ir_unset(b, ir_const_zero(b, e), &size, 1);
 }
 
+// ---- builds of rows ----------------------------------------------------------------------------------------------------
+
+// Does a branch depend on how an index compares with a value from outside?
+static bool turns_on_index(const IrFunc *f, IrVal cond, const IrRegion *body) {
+  const IrOp *op = ir_val(f, cond)->def;
+  if (!op || op->parent != body) return false;
+  if (op->kind == IR_AND || op->kind == IR_OR)
+    return turns_on_index(f, op->args[0], body) || turns_on_index(f, op->args[1], body);
+  if (op->kind != IR_LT && op->kind != IR_LE && op->kind != IR_EQ && op->kind != IR_NE) return false;
+  for (int k = 0; k < 2; k++)
+    if (is_invariant(f, op->args[k], body) && ir_val(f, op->args[1 - k])->region == body &&
+        !ir_val(f, op->args[1 - k])->def)
+      return true;
+  return false;
+}
+
+static bool has_borders(const Split *s, const IrOp *op) {
+  if (op->kind != IR_BUILD || op->n_args != 2 || loops_in(op->regions[0])) return false;
+  if (opt_region_size(op->regions[0]) > OPT_LARGEST_SPLIT) return false;
+  for (int k = 0; k < op->n_results; k++)
+    if (ir_type(s->f, ir_result(op, k)).elem == IR_STRING) return false;
+  const IrRegion *body = op->regions[0];
+  for (int i = 0; i < body->ops.len; i++)
+    if (body->ops.data[i]->kind == IR_IF && turns_on_index(s->f, body->ops.data[i]->args[0], body))
+      return true;
+  return false;
+}
+
+// What does not depend on the column is computed once per row, so that the loop over rows sees its conditions.
+static bool is_of_row(const Split *s, const IrOp *op, const bool *of_column) {
+  if (!(ir_op_info[op->kind].flags & IR_P) || op->n_regions || op->n_results != 1) return false;
+  for (int k = 0; k < op->n_args; k++)
+    if (of_column[op->args[k]]) return false;
+  return !ir_type(s->f, op->result).rank;
+}
+
+static void set_all(IrBuilder *b, const IrVal *to, const IrVal *index, int n, IrVal *yields) {
+  for (int k = 0; k < n; k++) yields[k] = ir_set(b, to[k], index, 2, yields[k]);
+  ir_yield(b, yields, n);
+}
+
+static void nest(Split *s, IrBuilder *b, IrMap *map, const IrOp *op) {
+  const IrRegion *body = op->regions[0];
+  int n = op->n_results;
+  bool *of_column = ARENA_ARRAY(s->arena, bool, s->f->vals.len);
+  IrVal *vals = ARENA_ARRAY(s->arena, IrVal, n), size[2];
+  for (int d = 0; d < 2; d++) size[d] = ir_mapped(map, op->args[d]);
+  for (int k = 0; k < n; k++)
+    vals[k] = ir_unset(b, ir_const_zero(b, (IrElem)ir_type(s->f, ir_result(op, k)).elem), size, 2);
+  IrBuilder row, in;
+  IrVal zero = ir_const_int(b, 0), one = ir_const_int(b, 1);
+  IrOp *rows = ir_for(b, zero, size[0], one, vals, n, &row);
+  ir_map_set(map, body->args[0], row.region->args[0]);
+  of_column[body->args[1]] = true;
+  for (int i = 0; i < body->ops.len; i++) {
+    const IrOp *at = body->ops.data[i];
+    bool of_row = is_of_row(s, at, of_column);
+    for (int k = 0; k < at->n_results; k++) of_column[ir_result(at, k)] = !of_row;
+    if (of_row) ir_clone_op(&row, map, at);
+  }
+  IrOp *columns = ir_for(&row, zero, size[1], one, row.region->args + 1, n, &in);
+  ir_map_set(map, body->args[1], in.region->args[0]);
+  for (int i = 0; i < body->ops.len; i++) {
+    const IrOp *at = body->ops.data[i];
+    if (!at->n_results || of_column[at->result]) ir_clone_op(&in, map, at);
+  }
+  for (int k = 0; k < n; k++) vals[k] = ir_mapped(map, body->yields[k]);
+  IrVal index[2] = {row.region->args[0], in.region->args[0]};
+  set_all(&in, in.region->args + 1, index, n, vals);
+  for (int k = 0; k < n; k++) vals[k] = ir_result(columns, k);
+  ir_yield(&row, vals, n);
+  for (int k = 0; k < n; k++) ir_map_set(map, ir_result(op, k), ir_result(rows, k));
+}
+
 static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   Split *s = user;
+  if (*s->left && has_borders(s, op)) {
+    b->loc = op->loc;
+    nest(s, b, map, op);
+    return s->changed = true;
+  }
   Borders border = *s->left ? find_borders(s, op) : (Borders){0};
   const Turns *turns = &border.turns;
   if (!turns->len) return false;

@@ -88,17 +88,17 @@ static IrWalk find(void *user, IrOp *loop) {
 
 // ---- rewriting ---------------------------------------------------------------------------------------------------------
 
-IrVal opt_start_element(IrBuilder *b, IrMap *map, const IrOp *made, int k, IrVal index) {
+IrVal opt_start_element(IrBuilder *b, IrMap *map, const IrOp *made, int k, const IrVal *index) {
   if (made->kind == IR_FILL) return ir_mapped(map, made->args[0]);
   const IrRegion *body = made->regions[0];
   IrVal *yields = ARENA_ARRAY(b->func->arena, IrVal, body->n_yields);
-  ir_map_set(map, body->args[0], index);
+  for (int d = 0; d < body->n_args; d++) ir_map_set(map, body->args[d], index[d]);
   ir_clone_ops(b, map, body, yields);
   return yields[k];
 }
 
 static IrVal element(IrBuilder *b, IrMap *map, const Start *t, IrVal index) {
-  return opt_start_element(b, map, t->made, t->k, index);
+  return opt_start_element(b, map, t->made, t->k, &index);
 }
 
 // Those elements of a loop's arrays that it does not come to.

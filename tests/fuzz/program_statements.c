@@ -130,13 +130,28 @@ static void array_update(Gen *g, int depth) {
   }
 }
 
+// A stencil on a grid, whose border is left alone or something else.
+static void grid(Gen *g, const char *m) {
+  static const char *const forms[] = {
+      // what is changed, another grid
+      "%1$s = [for i in 0..n, j in 0..n: if i == 0 or j == 0 or i == n - 1 or j == n - 1 { %2$s[i, j] } "
+      "else { 0.5 * %1$s[i, j] + 0.1 * (%1$s[i - 1, j] + %1$s[i + 1, j] + %1$s[i, j - 1] + %1$s[i, j + 1]) "
+      "}]\n",
+      "%1$s = [for i in 0..n, j in 0..n: if i < 1 or j > n - 2 { 0.25 * %1$s[i, j] } "
+      "else { 0.5 * %2$s[i, j] * %1$s[i - 1, j + 1] - 0.2 * %1$s[i, j + 1] * %1$s[i, j] }]\n",
+      "for i in 1..n { for j in 0..n - 1 { %1$s[i, j] += 0.3 * %2$s[i - 1, j] - 0.1 * %2$s[i, j + 1] } }\n",
+  };
+  enum { FORMS = sizeof forms / sizeof *forms };
+  put(g, forms[choose(g, FORMS)], m, pick(g, VAR_MATRIX, false)->name);
+}
+
 static void matrix_update(Gen *g, int depth) {
   const Var *m = pick(g, VAR_MATRIX, true);
   if (!m) {
     array_declaration(g, depth);
     return;
   }
-  switch (choose(g, 4)) {
+  switch (choose(g, 6)) {
   case 1:
     g->features |= FEATURE_SLICES;
     put(g, "%s[", m->name);
@@ -153,6 +168,8 @@ static void matrix_update(Gen *g, int depth) {
     array(g, depth - 1);
     put(g, "\n");
     break;
+  case 4:
+  case 5: grid(g, m->name); break;
   case 3: put(g, "%s = 0.3 * (%s @ %s)\n", m->name, m->name, pick(g, VAR_MATRIX, false)->name); break;
   default:
     g->features |= FEATURE_UPDATES;
