@@ -127,7 +127,9 @@ dp_status dp_compile(dp_context *ctx, const char *path, const char *source, size
     return DP_ERROR_MEMORY;
   }
   Load l = {p, path ? path : "<memory>", source, len, options ? options->without : NULL};
+  process_hold();
   bool ok = session_guard(&p->session, load, &l);
+  process_release();
   report_session(ctx, &p->session);
   if (!ok) {
     program_free(p);

@@ -55,5 +55,11 @@ void report_forget(dp_context *ctx);
 // process.c: runs work(user) in a child process and waits until that has ended; what work writes to shared memory stays.
 // An errno if there can be none, else 0 and *status as from waitpid, -1 if the host took it.
 int process_run(void (*work)(void *user), void *user, int *status);
+// In the child: SIGALRM ends it after that time; 0: it does not.
+void process_limit(unsigned seconds);
+// No child is made in between, by any thread: for work whose state a child would find halfway, in the code generator, or in
+// an allocator that is not prepared for forks, as that of the address sanitizer.
+void process_hold(void);
+void process_release(void);
 
 #endif

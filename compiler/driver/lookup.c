@@ -146,12 +146,22 @@ static bool keep(Lookup *l) {
   return true;
 }
 
-static bool look_up_here(void *user) { return look_up(user) && keep(user); }
+static bool look_up_and_keep(void *user) { return look_up(user) && keep(user); }
+
+static bool look_up_here(Lookup *l) {
+  process_hold();
+  bool ok = session_guard(&l->p->session, look_up_and_keep, l);
+  process_release();
+  return ok;
+}
 
 // ---- in a process of its own -------------------------------------------------------------------------------------------
 
 // Room for an answer and for code: addresses alone, until they are written to.
 static const size_t ANSWER_ROOM = (size_t)64 << 20, CODE_ROOM = (size_t)256 << 20;
+
+// A thread of the host's that was about to load a library when the child was made leaves the loader locked there for good.
+enum { LOAD_SECONDS = 20 };
 
 // What the process leaves behind, in a region that both have in the same place.
 typedef struct Answer {
@@ -172,6 +182,9 @@ static void answer(void *user) {
   Lookup *l = q->lookup;
   Answer *out = q->answer;
   Session *s = &l->p->session;
+  process_limit(LOAD_SECONDS);
+  cg_lanes(&s->o.cg); // loads the code generator
+  process_limit(0);
   bool ok = session_guard(s, look_up, l);
   jmp_buf exhausted;
   if (setjmp(exhausted)) return;
@@ -202,6 +215,8 @@ static bool no_answer(Lookup *l, int status) {
                      name ? name : "without a name", l->expr);
   if (crash)
     diag_help(d, g, "this is a mistake in dp, not in the program; please report it with the program");
+  else if (sig == SIGALRM)
+    diag_help(d, g, "perhaps another thread was loading a library at that moment; ask again");
   else if (sig == SIGKILL)
     diag_help(d, g, "the system ends a process so when memory runs out; somebody else may have ended it");
   return false;
@@ -227,7 +242,7 @@ static bool ask(Lookup *l, Answer *a) {
   return a->f != NULL;
 }
 
-static bool look_up_apart(void *user) {
+static bool share_and_ask(void *user) {
   Lookup *l = user;
   if (!region_map(&l->shared, ANSWER_ROOM, true) || !region_map(&l->code, CODE_ROOM, true)) {
     diag_add(&l->p->session.diags, DIAG_MACHINE, LOC_NONE, "there is no memory to share with the compiler");
@@ -239,6 +254,8 @@ static bool look_up_apart(void *user) {
   return ask(l, a);
 }
 
+static bool look_up_apart(Lookup *l) { return session_guard(&l->p->session, share_and_ask, l); }
+
 dp_status dp_lookup(dp_program *program, const char *expr, const char *signature, dp_function **out) {
   if (out) *out = NULL;
   if (!program || !expr || !out) return DP_ERROR_ARGUMENT;
@@ -246,7 +263,7 @@ dp_status dp_lookup(dp_program *program, const char *expr, const char *signature
   int n_files = s->sources.files.len;
   s->diags.list.len = s->diags.n_errors = s->diags.n_warnings = 0;
   Lookup l = {.p = program, .expr = expr, .signature = signature};
-  bool ok = look_up_again(&l) || session_guard(s, program->apart ? look_up_apart : look_up_here, &l);
+  bool ok = look_up_again(&l) || (program->apart ? look_up_apart(&l) : look_up_here(&l));
   if (!l.reported) report_session(program->ctx, s);
   region_unmap(&l.code); // what was not kept
   region_unmap(&l.shared);

@@ -5,12 +5,19 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+// Readers are in the loader, in LLVM or in the parser, and hold locks that no child could open; a writer forks.
+static pthread_rwlock_t forking = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+
+void process_hold(void) { pthread_rwlock_rdlock(&forking); }
+void process_release(void) { pthread_rwlock_unlock(&forking); }
 
 // As after exec: the host's handlers are not meant for the compiler's mistakes.
 static void drop_handlers(void) {
@@ -43,13 +50,24 @@ static _Noreturn void child(pid_t host, const sigset_t *mask, void (*work)(void 
   _exit(0);
 }
 
+void process_limit(unsigned seconds) {
+  sigset_t alarm_alone;
+  sigemptyset(&alarm_alone);
+  sigaddset(&alarm_alone, SIGALRM);
+  signal(SIGALRM, SIG_DFL);
+  pthread_sigmask(SIG_UNBLOCK, &alarm_alone, NULL);
+  alarm(seconds);
+}
+
 int process_run(void (*work)(void *user), void *user, int *status) {
   sigset_t all, mask;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &mask);
+  pthread_rwlock_wrlock(&forking);
   pid_t host = getpid(), pid = fork();
   int error = errno;
   if (pid == 0) child(host, &mask, work, user);
+  pthread_rwlock_unlock(&forking);
   pthread_sigmask(SIG_SETMASK, &mask, NULL);
   if (pid < 0) return error;
   pid_t ended;

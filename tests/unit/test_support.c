@@ -25,6 +25,47 @@ TestSuite(file, .init = start, .fini = stop);
 
 // ---- arena ----------------------------------------------------------------------------------------------------
 
+Test(arena, within_given_memory) {
+  enum { BYTES = 4096 };
+  unsigned char *memory = calloc(1, BYTES);
+  Arena *a = arena_within(memory, BYTES);
+  int n = 0;
+  jmp_buf full;
+  volatile int pieces = 0;
+  if (!setjmp(full)) {
+    arena_on_exhausted(a, &full);
+    for (;; pieces++) {
+      unsigned char *p = arena_alloc(a, 100);
+      cr_assert(p >= memory && p + 100 <= memory + BYTES);
+      for (int k = 0; k < 100; k++) n += p[k];
+      memset(p, 7, 100);
+    }
+  }
+  cr_expect(pieces >= 30 && pieces < BYTES / 100, "%d", pieces);
+  cr_expect_eq(n, 0);
+  arena_free(a);
+  free(memory);
+}
+
+Test(region, code_and_constants) {
+  Region r;
+  cr_assert(region_map(&r, 100000, false));
+  unsigned char *code = region_code(&r, 100, 16), *more = region_code(&r, 5000, 64);
+  double *data = region_data(&r, sizeof *data, 8);
+  cr_assert(code && more && data);
+  cr_expect(code == r.start && more == code + 128, "side by side");
+  cr_expect((unsigned char *)data + sizeof *data == r.start + r.size, "at the end");
+  cr_expect_null(region_code(&r, 200000, 16));
+  cr_expect_null(region_data(&r, r.size - 8192, 8), "what is left is less");
+  *data = 1.5;
+  cr_assert(region_seal(&r));
+  cr_expect_eq(*data, 1.5);
+  region_unmap(&r);
+  cr_expect_null(r.start);
+  region_unmap(&r);
+  cr_expect_not(region_map(&r, SIZE_MAX, true));
+}
+
 Test(arena, blocks_are_zeroed_aligned_and_apart) {
   unsigned char *last = NULL;
   for (size_t n = 0; n < 3000; n += 7) {

@@ -90,7 +90,8 @@ typedef struct dp_options {
   // Each dp_lookup compiles in a process of its own (fork), so that the compiler and LLVM take none of this process's memory,
   // and a compiler that crashes is an error here and not the end. It costs the time to load LLVM, some 10 ms a lookup. The
   // host may have threads, and children of its own: a SIGCHLD comes, the child is waited for by its number, and a host that
-  // ignores SIGCHLD or waits for any child does no harm. The child only compiles; registered functions are called here.
+  // ignores SIGCHLD or waits for any child does no harm. The child only compiles; registered functions are called here. As a
+  // child has the loader as it was at the fork, no other thread should be in dlopen then: the lookup could fail.
   bool out_of_process;
 } dp_options;
 DP_API dp_options dp_options_default(void);
