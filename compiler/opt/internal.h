@@ -27,6 +27,9 @@ int opt_axes_read(Arena *scratch, const IrFunc *f, const IrOp *loop,
 int opt_axes_carried(Arena *scratch, const IrFunc *f, const IrOp *loop,
                      int k); // carried, or built by a build
 
+// Is v the loop's index in region r, be it a constant that a branch around compares the index with (`if %i == 0 { acc %a, 0, %v }`)?
+bool opt_is_index(const IrFunc *f, const IrOp *loop, IrVal v, const IrRegion *r);
+
 // By value: something changes it, carries it on or hands it on; an array that is not taken is only read by GET.
 const bool *opt_taken(Arena *a, const IrFunc *f);
 

@@ -22,9 +22,9 @@ int opt_pass_find(const char *name) {
 }
 
 void opt_for_reading(bool disabled[OPT_PASS_COUNT]) {
-  static const OptPass machine[] = {OPT_elements, OPT_gather, OPT_guards, OPT_jam,     OPT_lanes,
-                                    OPT_leaves,   OPT_place,  OPT_recall, OPT_regular, OPT_skew,
-                                    OPT_split,    OPT_starts, OPT_wave};
+  static const OptPass machine[] = {OPT_apart, OPT_elements, OPT_gather, OPT_guards, OPT_jam,
+                                    OPT_lanes, OPT_leaves,   OPT_place,  OPT_recall, OPT_regular,
+                                    OPT_skew,  OPT_split,    OPT_starts, OPT_wave};
   for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) disabled[machine[i]] = true;
 }
 
@@ -98,6 +98,7 @@ static void several_rows(Run *r, IrFunc *f) {
   f = run_and_clean(r, OPT_elements, f);
   f = run_and_clean(r, OPT_starts, f);
   f = run_and_clean(r, OPT_recall, f);
+  f = run_and_clean(r, OPT_apart, f);
   f = clean(r, run(r, OPT_lanes, f));
   f = run(r, OPT_place, f);
   f = run(r, OPT_jam, f);

@@ -12,14 +12,15 @@ typedef struct Touch {
   int axes; // on which all accesses have the loop's index; 0: one has not, or the array is used as a whole
 } Touch;
 
-// Is v, a constant, what the index is compared with in a branch around region r (`if %i == 0 { acc %a, 0, %v }`)?
-static bool is_index_here(const Touch *t, IrVal v, const IrRegion *r) {
-  for (; r != t->body; r = r->outer) {
+bool opt_is_index(const IrFunc *f, const IrOp *loop, IrVal v, const IrRegion *r) {
+  const IrRegion *body = loop->regions[0];
+  if (v == body->args[0]) return true;
+  for (; r != body; r = r->outer) {
     const IrOp *branch = r->owner;
-    const IrOp *cond = branch->kind == IR_IF ? ir_val(t->f, branch->args[0])->def : NULL;
+    const IrOp *cond = branch->kind == IR_IF ? ir_val(f, branch->args[0])->def : NULL;
     if (!cond || cond->kind != (r == branch->regions[0] ? IR_EQ : IR_NE)) continue;
     for (int k = 0; k < 2; k++)
-      if (cond->args[k] == t->body->args[0] && ints_equal(t->f, cond->args[1 - k], v)) return true;
+      if (cond->args[k] == body->args[0] && ints_equal(f, cond->args[1 - k], v)) return true;
   }
   return false;
 }
@@ -27,7 +28,7 @@ static bool is_index_here(const Touch *t, IrVal v, const IrRegion *r) {
 static int axes_of(const Touch *t, const IrOp *op) {
   int axes = 0, rank = ir_type(t->f, op->args[0]).rank;
   for (int d = 0; d < rank; d++)
-    if (op->args[1 + d] == t->body->args[0] || is_index_here(t, op->args[1 + d], op->parent)) axes |= 1 << d;
+    if (opt_is_index(t->f, t->body->owner, op->args[1 + d], op->parent)) axes |= 1 << d;
   return axes;
 }
 

@@ -273,6 +273,7 @@ static bool optimize(void *user) {
   }
   for (int k = 2; k < N_ROOTS; k++)
     if (j->roots[k]) j->roots[k]->is_export = false;
+  j->s->o.disabled[OPT_apart] = true; // it takes sums in another order
   if (!session_optimize(j->s, j->m)) return complain_diagnostics(j);
   for (int k = 0; k < 2; k++) {
     j->roots[k] = ir_func_find(j->m, names[k]);
