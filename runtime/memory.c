@@ -63,7 +63,7 @@ void dprt_raw_free(dprt_ctx *ctx, void *raw) {
 
 static char *align_up(char *p) { return (char *)(((uintptr_t)p + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1)); }
 
-static void drop_cache(dprt_ctx *ctx) {
+void dprt_trim(dprt_ctx *ctx) {
   for (int c = 0; c < MEM_CLASSES; c++) {
     MemBlock **link = &ctx->free_lists[c];
     while (*link) {
@@ -82,7 +82,7 @@ static void drop_cache(dprt_ctx *ctx) {
 static void *raw_or_cache(dprt_ctx *ctx, size_t bytes) {
   void *raw = dprt_raw_alloc(ctx, bytes);
   if (!raw) {
-    drop_cache(ctx);
+    dprt_trim(ctx);
     raw = dprt_raw_alloc(ctx, bytes);
   }
   return raw;
@@ -326,7 +326,7 @@ void dprt_memory_init(dprt_ctx *ctx) {
 
 void dprt_memory_free_all(dprt_ctx *ctx) {
   dprt_release(ctx, 0);
-  drop_cache(ctx);
+  dprt_trim(ctx);
   for (MemChunk *chunk = ctx->chunks, *next; chunk; chunk = next) {
     next = chunk->next;
     dprt_raw_free(ctx, chunk);

@@ -252,3 +252,5 @@ void dp_value_free(dp_context *ctx, dp_value *v) {
   if (v->rank) dprt_free(ctx->run, v->data);
   v->data = NULL;
 }
+
+void dp_trim(dp_context *ctx) { dprt_trim(ctx->run); }

@@ -185,13 +185,16 @@ static void free_results(const Function *f, dp_value *results, int n) {
   for (int k = 0; k < n; k++) dp_value_free(f->ctx, &results[k]);
 }
 
+typedef struct Often {
+  int64_t runs;
+  double seconds;
+} Often; // at least
+
 // Calls f as often as the input asks. The results are those of the last call.
-static dp_status call_repeatedly(const Function *f, const json_t *input, const Arguments *a,
-                                 dp_value *results, int n_results, Times *times) {
-  int64_t min_runs = json_integer_value(json_object_get(input, "min_runs"));
-  double min_seconds = json_number_value(json_object_get(input, "min_seconds"));
+static dp_status call_repeatedly(const Function *f, Often often, const Arguments *a, dp_value *results,
+                                 int n_results, Times *times) {
   int64_t spent = 0;
-  for (int64_t run = 0; run < 1 || run < min_runs || (double)spent < min_seconds * 1e9; run++) {
+  for (int64_t run = 0; run < 1 || run < often.runs || (double)spent < often.seconds * 1e9; run++) {
     if (run) free_results(f, results, n_results);
     int64_t start = now();
     dp_status status = dp_call(f->code, a->values, results);
@@ -210,19 +213,24 @@ static void write_times(FILE *out, int64_t prepare, const Times *times) {
   fputc(']', out);
 }
 
-static void run_function(Host *h, const Function *f, const json_t *input) {
+// The input is gone as soon as its numbers stand in arrays: what is left is the arrays' memory.
+static void run_function(Host *h, const Function *f, json_t *input) {
   int n_params, n_results;
   const dp_leaf *params = dp_parameters(f->code, &n_params), *leaves = dp_results(f->code, &n_results);
   char why[200];
   Arguments arguments;
   Times times = {0};
+  Often often = {json_integer_value(json_object_get(input, "min_runs")),
+                 json_number_value(json_object_get(input, "min_seconds"))};
   dp_value *results = calloc((size_t)n_results + 1, sizeof *results);
   int64_t start = now();
   if (!arguments_read(f->module, input, params, n_params, &arguments, why)) {
     answer_failure(h, why);
   } else {
     int64_t prepare = now() - start;
-    dp_status status = call_repeatedly(f, input, &arguments, results, n_results, &times);
+    json_object_clear(input);
+    malloc_trim(0);
+    dp_status status = call_repeatedly(f, often, &arguments, results, n_results, &times);
     if (status == DP_OK) {
       fputs(", \"success\": true, \"output\": ", h->out);
       answer_write(h->out, f->writer, leaves, results, n_results);
@@ -235,6 +243,7 @@ static void run_function(Host *h, const Function *f, const json_t *input) {
   free(results);
   free(times.ns);
   arguments_free(&arguments);
+  dp_trim(f->ctx);
 }
 
 static Function *find_function(Host *h, const char *module, const char *name) {
@@ -253,7 +262,7 @@ static bool lacks_us(const json_t *input) {
 static void evaluate(Host *h, const json_t *message) {
   const char *module = json_string_value(json_object_get(message, "module"));
   const char *name = json_string_value(json_object_get(message, "function"));
-  const json_t *input = json_object_get(message, "input");
+  json_t *input = json_object_get(message, "input");
   char without_us[80];
   if (module && name && strcmp(module, "ht") == 0 && lacks_us(input)) {
     snprintf(without_us, sizeof without_us, "%s without us", name);
@@ -301,6 +310,9 @@ int main(int argc, char **argv) {
   while ((length = getline(&line, &capacity, stdin)) > 0) {
     json_error_t error;
     json_t *message = json_loadb(line, (size_t)length, 0, &error);
+    free(line);
+    line = NULL;
+    capacity = 0;
     if (!message) {
       fprintf(stderr, "dp-gradbench: a line is no JSON object: %s\n", error.text);
       code = 1;

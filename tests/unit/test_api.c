@@ -564,6 +564,40 @@ static void *work(void *arg) {
   return NULL;
 }
 
+typedef struct Blocks {
+  int n;
+} Blocks;
+
+static void *count_alloc(void *user, size_t bytes) {
+  ((Blocks *)user)->n++;
+  return malloc(bytes);
+}
+
+static void count_free(void *user, void *block) {
+  ((Blocks *)user)->n -= block != NULL;
+  free(block);
+}
+
+Test(api, trim) {
+  Blocks blocks = {0};
+  dp_context *ctx = dp_context_new(&(dp_hooks){.user = &blocks, .alloc = count_alloc, .free = count_free});
+  dp_program *p = NULL;
+  dp_function *f = NULL;
+  const char *source = "fn f(n: int) -> [n]f64 = [for i in 0..n: 2.0 * i]";
+  cr_assert_eq(dp_compile(ctx, "trim.dp", source, strlen(source), NULL, &p), DP_OK);
+  cr_assert_eq(dp_lookup(p, "f", NULL, &f), DP_OK);
+  dp_value n = dp_int(1 << 20), r;
+  cr_assert_eq(dp_call(f, &n, &r), DP_OK);
+  int used = blocks.n;
+  dp_value_free(ctx, &r);
+  dp_trim(ctx);
+  cr_assert_eq(blocks.n, used - 1, "the array was not given back");
+  cr_assert_eq(dp_call(f, &n, &r), DP_OK);
+  cr_assert_eq(((double *)r.data)[3], 6.0);
+  dp_context_free(ctx);
+  cr_assert_eq(blocks.n, 0);
+}
+
 Test(api, threads) {
   Worker workers[THREADS] = {0};
   for (int i = 0; i < THREADS; i++) {

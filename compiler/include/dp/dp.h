@@ -155,6 +155,8 @@ DP_API const dp_leaf *dp_results(const dp_function *f, int *n);
 // an error nothing was written to results, and the context can be used again.
 DP_API dp_status dp_call(dp_function *f, const dp_value *args, dp_value *results);
 DP_API void dp_value_free(dp_context *ctx, dp_value *v);
+// The memory of a call's arrays waits for the next call, up to 256 MiB; this gives it back.
+DP_API void dp_trim(dp_context *ctx);
 
 // What went wrong in the latest call, with the place in the program: "model.dp:3:12: error: index 7 is out of range ...".
 DP_API const char *dp_last_error(const dp_context *ctx);

@@ -63,6 +63,8 @@ DPRT_API bool dprt_progress_is_terminal(const dprt_ctx *ctx);
 // An allocation that would take the live bytes past the limit fails as DPRT_MEMORY. 0: no limit. Without a call, the
 // limit is the memory of the machine or of its control group.
 DPRT_API void dprt_memory_limit(dprt_ctx *ctx, int64_t bytes);
+// Gives the memory of freed blocks back, which else waits for the next ones: of large ones up to 256 MiB.
+DPRT_API void dprt_trim(dprt_ctx *ctx);
 
 // A block of elem_bytes * n0 * n1 * n2 * n3 bytes (pass 1 for unused sizes), 64-byte aligned, not cleared. NULL with
 // the context's error set when a size is negative, the product overflows or memory is exhausted. Small blocks come from
