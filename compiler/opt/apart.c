@@ -4,7 +4,8 @@
 //   for %j = %0, %n, %1 with (%b = %a)          acc %b, %j, %v      acc .., %i, %w
 //
 // Out: what stays is added up beside the array, in a scalar or, where a loop inside goes along a row, in a row, and added
-// behind the loop. Then its iterations have nothing to do with each other but sums. Terms are added in another order.
+// behind the loop, if it ran. Then its iterations have nothing to do with each other but sums. Terms are added in another
+// order.
 #include "opt/internal.h"
 #include "opt/scalar.h"
 
@@ -17,6 +18,7 @@ typedef struct Place {
   const IrOp *acc; // one of those that do
   unsigned fixed;  // axes, a bit each, on which the index does not change
   int along;       // the other axis; -1: none
+  bool sure;       // it lies within the array, whether the loop runs or not
 } Place;
 
 typedef struct Apart {
@@ -91,6 +93,39 @@ static bool same_place(const Apart *s, const IrOp *acc) {
   return true;
 }
 
+// Is v, where the loop stands, surely the index of an element along an axis of this size?
+static bool is_within(const Apart *s, IrVal v, IrVal size) {
+  const IrValue *index = ir_val(s->f, v);
+  const IrOp *around = index->def ? NULL : index->region->owner;
+  Affine n = affine_of(s->f, size), lo = affine_of(s->f, v), hi = {lo.base, wrap_add(lo.offset, 1)};
+  int64_t step;
+  if (around && around->kind == IR_BUILD) {
+    lo = (Affine){0, 0};
+    hi = affine_of(s->f, around->args[index->index]);
+  } else if (around && around->kind == IR_FOR && index->index == 0) {
+    if (!ir_is_const_int(s->f, around->args[2], &step)) return false;
+    lo = affine_of(s->f, around->args[step < 0]);
+    hi = affine_of(s->f, around->args[step > 0]);
+    if (step < 0) lo.offset = wrap_add(lo.offset, 1), hi.offset = wrap_add(hi.offset, 1);
+  }
+  return !lo.base && lo.offset >= 0 && hi.base == n.base && hi.offset <= n.offset;
+}
+
+static bool is_sure(const Apart *s) {
+  const IrOp *acc = s->place.acc;
+  for (int d = 0; d < acc->n_args - 2; d++)
+    if (d != s->place.along && !is_within(s, acc->args[1 + d], ir_dims(s->f, acc->result)[d])) return false;
+  return true;
+}
+
+// Whenever the loop runs: then the place lies within the array.
+static bool always_adds(const Apart *s, const IrOp *acc) {
+  int64_t step;
+  for (const IrRegion *r = acc->parent; r != s->loop->regions[0]; r = r->outer)
+    if (r->owner->kind == IR_IF) return false;
+  return ir_is_const_int(s->f, s->loop->args[2], &step) && step != 0;
+}
+
 // Is it the index of a loop inside that goes along the whole axis?
 static bool goes_along(const Apart *s, const IrOp *acc, int axis) {
   const IrValue *index = ir_val(s->f, acc->args[1 + axis]);
@@ -104,9 +139,11 @@ static bool goes_along(const Apart *s, const IrOp *acc, int axis) {
 
 static bool is_place(Apart *s, const IrOp *acc) {
   int rank = acc->n_args - 2, free = 0;
-  s->place = (Place){acc, fixed_axes(s, acc), -1};
+  s->place = (Place){acc, fixed_axes(s, acc), -1, false};
   for (int d = 0; d < rank; d++)
     if (!(s->place.fixed >> d & 1)) s->place.along = d, free++;
+  s->place.sure = is_sure(s);
+  if (!s->place.sure && !always_adds(s, acc)) return false;
   if (free == 0) return loop_around(acc->parent) == s->loop;
   if (free > 1 || rank == 1) return false;
   bool others = false;
@@ -221,8 +258,7 @@ static void emit_region(Apart *s, IrBuilder *b, const IrRegion *r, IrVal *yields
   for (int k = 0; k < r->n_yields; k++) yields[k] = ir_mapped(s->map, r->yields[k]);
 }
 
-// Behind the loop: what was added up goes where it belongs.
-static IrVal add_sum(const Apart *s, IrBuilder *b, IrVal array) {
+static IrVal added(const Apart *s, IrBuilder *b, IrVal array) {
   const IrOp *acc = s->place.acc;
   int rank = acc->n_args - 2;
   IrVal index[IR_MAX_RANK];
@@ -240,6 +276,22 @@ static IrVal add_sum(const Apart *s, IrBuilder *b, IrVal array) {
         more = ir_acc(&in, in.region->args[1], index, rank, sum);
   ir_yield(&in, &more, 1);
   return ir_result(loop, 0);
+}
+
+// Behind the loop: what was added up goes where it belongs.
+static IrVal add_sum(const Apart *s, IrBuilder *b, IrVal array) {
+  if (s->place.sure) return added(s, b, array);
+  int64_t step;
+  IrVal lo = ir_mapped(s->map, s->loop->args[0]), hi = ir_mapped(s->map, s->loop->args[1]);
+  bool up = ir_is_const_int(s->f, s->loop->args[2], &step) && step > 0;
+  IrBuilder then, els;
+  IrOp *ran = ir_if(b, up ? ir_op2(b, IR_LT, lo, hi) : ir_op2(b, IR_LT, hi, lo), &then, &els);
+  IrVal more = added(s, &then, array);
+  const IrVal *sizes = ir_dims(b->func, array);
+  ir_yield(&then, &more, 1);
+  ir_yield(&els, &array, 1);
+  ir_close_if(b, ran, &sizes);
+  return ir_result(ran, 0);
 }
 
 static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {

@@ -202,6 +202,7 @@ Test(golden, branches) { check_golden("branches", opt_branches); }
 Test(golden, licm) { check_golden("licm", opt_licm); }
 Test(golden, checks) { check_golden("checks", opt_checks); }
 Test(golden, lanes) { check_golden("lanes", opt_lanes); }
+Test(golden, apart) { check_golden("apart", opt_apart); }
 Test(golden, checks_leave) { check_golden("checks_leave", opt_checks); }
 Test(golden, winner) { check_golden("winner", opt_winner); }
 Test(golden, settle) { check_golden("settle", opt_settle); }
