@@ -9,7 +9,8 @@
 //   %r = build %n (%j) { ...  if %j < %n - 1 { yield %f + %v[%i := %j + 1] } else { yield %f } }
 //
 // so that other passes can go on with it element by element. The loop no longer carries the array (dce), or goes.
-// An array of rows is added to by a loop within a loop.
+// An array of rows is added to by a loop within a loop. Where all that is added has one factor in common that is not cheap, as
+// the adjoint of what a convolution computes, the loop keeps it in an array for the build to take.
 #include "opt/internal.h"
 #include "opt/scalar.h"
 
@@ -45,6 +46,7 @@ typedef struct Scatter {
   const IrOp *acc[MOST_ADDED];           // in the order in which the loop comes to one element
   int64_t offset[MOST_ADDED][MOST_AXES]; // of their indices from the loops'
   bool *slice;                           // by value: what the loop adds is computed from it
+  IrVal shared;                          // what the loop keeps; 0: nothing
 } Scatter;
 
 // ---- finding them ------------------------------------------------------------------------------------------------------
@@ -101,11 +103,11 @@ static bool reads_own_start(const Gather *g, const Scatter *s, const IrOp *get) 
 // Marks what v is computed from; false: not all of it is cheap, or it is something that the loop carries.
 static bool slice_of(const Gather *g, const Scatter *s, IrVal v, int *n) {
   const IrValue *val = ir_val(g->f, v);
-  if (s->slice[v] || !ir_inside(val->region, outer_body(s))) return true;
+  if (s->slice[v] || v == s->shared || !ir_inside(val->region, outer_body(s))) return true;
   for (int d = 0; d < s->rank; d++)
     if (v == index_of(s, d)) return true;
-  if (!val->def || ++*n > MOST_OPS) return false;
-  bool own = reads_own_start(g, s, val->def);
+  if (!val->def || ++*n > (s->n_added > 4 ? 4 * s->n_added : MOST_OPS)) return false;
+  bool own = !s->shared && reads_own_start(g, s, val->def);
   if (!own && !is_cheap(g, val->def)) return false;
   s->slice[v] = true;
   for (int k = own; k < val->def->n_args; k++)
@@ -240,6 +242,38 @@ static bool stays_in_place(const Scatter *s) {
   return !moves;
 }
 
+static bool find_slices(const Gather *g, Scatter *s) {
+  s->slice = ARENA_ARRAY(g->arena, bool, g->f->vals.len);
+  int n = 0;
+  for (int i = 0; i < s->n_added; i++)
+    if (!slice_of(g, s, s->acc[i]->args[1 + s->rank], &n)) return false;
+  return true;
+}
+
+static bool is_factor(const Scatter *s, IrVal v, IrVal product) {
+  const IrOp *op = ir_val(s->f, product)->def;
+  if (product == v) return true;
+  if (!op || !ir_inside(op->parent, outer_body(s))) return false;
+  if (op->kind == IR_NEG) return is_factor(s, v, op->args[0]);
+  return op->kind == IR_MUL && (op->args[0] == v || op->args[1] == v);
+}
+
+// What is a factor of all that is added, computed in every iteration of the loop (within).
+static bool find_shared(Scatter *s) {
+  const IrRegion *body = inner_body(s);
+  for (int i = body->ops.len - 1; i >= 0; i--) {
+    const IrOp *op = body->ops.data[i];
+    if (op->n_results != 1 || !ir_is_float(ir_type(s->f, op->result)) || ir_type(s->f, op->result).rank)
+      continue;
+    bool all = true;
+    for (int k = 0; k < s->n_added; k++) all &= is_factor(s, op->result, s->acc[k]->args[1 + s->rank]);
+    if (!all) continue;
+    s->shared = op->result;
+    return true;
+  }
+  return false;
+}
+
 static bool find_scatter(const Gather *g, const IrOp *loop, int k, Scatter *s) {
   IrVal init = loop->args[3 + k];
   const IrOp *made = ir_val(g->f, init)->def;
@@ -253,11 +287,7 @@ static bool find_scatter(const Gather *g, const IrOp *loop, int k, Scatter *s) {
     if (!find_range(s, &s->axis[d])) return false;
   }
   if (!only_added(g, s) || stays_in_place(s)) return false;
-  s->slice = ARENA_ARRAY(g->arena, bool, g->f->vals.len);
-  int n = 0;
-  for (int i = 0; i < s->n_added; i++)
-    if (!slice_of(g, s, s->acc[i]->args[1 + s->rank], &n)) return false;
-  return true;
+  return find_slices(g, s) || (find_shared(s) && find_slices(g, s));
 }
 
 static bool is_candidate(const Gather *g, const IrOp *op) {
@@ -357,7 +387,7 @@ static void map_starts(const Gather *g, IrMap *map, const Scatter *s) {
 }
 
 static IrVal with_added(Gather *g, IrBuilder *b, IrMap *map, const Scatter *s, int i, const IrVal *index,
-                        IrVal sum) {
+                        IrVal kept, IrVal sum) {
   IrBuilder in[2];
   IrOp *branch = ir_if(b, is_added(s, b, map, i, index), &in[0], &in[1]);
   IrVal added = s->acc[i]->args[1 + s->rank];
@@ -366,6 +396,11 @@ static IrVal with_added(Gather *g, IrBuilder *b, IrMap *map, const Scatter *s, i
   for (int d = 0; d < s->rank; d++)
     ir_map_set(map, index_of(s, d), ir_op2(&in[0], IR_ADD, index[d], ir_const_int(&in[0], -s->offset[i][d])));
   map_starts(g, map, s);
+  if (s->shared) {
+    IrVal at[MOST_AXES];
+    for (int d = 0; d < s->rank; d++) at[d] = ir_mapped(map, index_of(s, d));
+    ir_map_set(map, s->shared, ir_get(&in[0], kept, at, s->rank));
+  }
   clone_part(&in[0], map, part, outer_body(s));
   IrVal more = ir_op2(&in[0], IR_ADD, sum, ir_mapped(map, added));
   ir_yield(&in[0], &more, 1);
@@ -374,17 +409,55 @@ static IrVal with_added(Gather *g, IrBuilder *b, IrMap *map, const Scatter *s, i
   return ir_result(branch, 0);
 }
 
-static IrVal gather(Gather *g, IrBuilder *b, IrMap *map, const Scatter *s) {
+static IrVal gather(Gather *g, IrBuilder *b, IrMap *map, const Scatter *s, IrVal kept) {
   IrVal n[MOST_AXES];
   for (int d = 0; d < s->rank; d++) n[d] = ir_mapped(map, ir_dims(s->f, s->acc[0]->result)[d]);
   IrBuilder in;
   IrOp *now = ir_build(b, n, s->rank, &in);
   const IrVal *index = in.region->args;
   IrVal element = opt_start_element(&in, map, s->made, s->k, index);
-  for (int i = 0; i < s->n_added; i++) element = with_added(g, &in, map, s, i, index, element);
+  for (int i = 0; i < s->n_added; i++) element = with_added(g, &in, map, s, i, index, kept, element);
   ir_yield(&in, &element, 1);
   ir_close_build(b, now);
   return ir_result(now, 0);
+}
+
+// The loop over axis d, with one more array, in which each iteration (of the one within) leaves what is shared.
+static IrVal keep_shared(Gather *g, IrBuilder *b, IrMap *map, const Scatter *s, int d, IrVal kept) {
+  const IrOp *loop = s->axis[d].loop;
+  const IrRegion *body = loop->regions[0];
+  int n = loop->n_results;
+  IrVal *vals = ARENA_ARRAY(g->arena, IrVal, n + 1);
+  for (int k = 0; k < n; k++) vals[k] = ir_mapped(map, loop->args[3 + k]);
+  vals[n] = kept;
+  IrBuilder in;
+  IrOp *now = ir_for(b, ir_mapped(map, loop->args[0]), ir_mapped(map, loop->args[1]),
+                     ir_mapped(map, loop->args[2]), vals, n + 1, &in);
+  for (int k = 0; k <= n; k++) ir_map_set(map, body->args[k], in.region->args[k]);
+  kept = in.region->args[1 + n];
+  for (int i = 0; i < body->ops.len; i++) {
+    const IrOp *op = body->ops.data[i];
+    in.loc = op->loc;
+    if (d + 1 < s->rank && op == s->axis[d + 1].loop)
+      kept = keep_shared(g, &in, map, s, d + 1, kept);
+    else
+      ir_clone_op(&in, map, op);
+  }
+  IrVal index[MOST_AXES];
+  for (int k = 0; k < s->rank; k++) index[k] = ir_mapped(map, index_of(s, k));
+  if (d + 1 == s->rank) kept = ir_set(&in, kept, index, s->rank, ir_mapped(map, s->shared));
+  for (int k = 0; k < n; k++) vals[k] = ir_mapped(map, body->yields[k]);
+  vals[n] = kept;
+  ir_yield(&in, vals, n + 1);
+  for (int k = 0; k < n; k++) ir_map_set(map, ir_result(loop, k), ir_result(now, k));
+  return ir_result(now, n);
+}
+
+// As large as the array that is added to: the loop sets what it is read of.
+static IrVal array_to_keep(IrBuilder *b, IrMap *map, const Scatter *s) {
+  IrVal n[MOST_AXES];
+  for (int d = 0; d < s->rank; d++) n[d] = ir_mapped(map, ir_dims(s->f, s->acc[0]->result)[d]);
+  return ir_unset(b, ir_const_zero(b, (IrElem)ir_type(s->f, s->shared).elem), n, s->rank);
 }
 
 static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *loop) {
@@ -396,7 +469,13 @@ static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *loop) {
   for (int k = 0; k < loop->n_results; k++) {
     Scatter s;
     if (!find_scatter(g, loop, k, &s)) continue;
-    gathered[k] = gather(g, b, map, &s);
+    if (s.shared && any) continue; // in the next round
+    if (s.shared) {
+      IrVal kept = keep_shared(g, b, map, &s, 0, array_to_keep(b, map, &s));
+      ir_map_set(map, ir_result(loop, k), gather(g, b, map, &s, kept));
+      return g->changed = true;
+    }
+    gathered[k] = gather(g, b, map, &s, 0);
     any = true;
   }
   if (!any) return false;
