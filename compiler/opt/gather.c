@@ -453,10 +453,14 @@ static IrVal keep_shared(Gather *g, IrBuilder *b, IrMap *map, const Scatter *s, 
   return ir_result(now, n);
 }
 
-// As large as the array that is added to: the loop sets what it is read of.
+// As large as the array that is added to, or as far as the loop goes beyond; the loop sets what is read of it.
 static IrVal array_to_keep(IrBuilder *b, IrMap *map, const Scatter *s) {
   IrVal n[MOST_AXES];
-  for (int d = 0; d < s->rank; d++) n[d] = ir_mapped(map, ir_dims(s->f, s->acc[0]->result)[d]);
+  for (int d = 0; d < s->rank; d++) {
+    int64_t beyond = s->axis[d].hi.offset - s->axis[d].n.offset;
+    n[d] = ir_mapped(map, ir_dims(s->f, s->acc[0]->result)[d]);
+    if (beyond > 0) n[d] = ir_op2(b, IR_ADD, n[d], ir_const_int(b, beyond));
+  }
   return ir_unset(b, ir_const_zero(b, (IrElem)ir_type(s->f, s->shared).elem), n, s->rank);
 }
 
