@@ -36,37 +36,49 @@ typedef struct Apart {
 
 // ---- finding it --------------------------------------------------------------------------------------------------------
 
-static bool only_added(Apart *s, const IrRegion *r);
+static bool only_added(Apart *s, const IrRegion *r, IrVal *now, int *out);
 
-// A loop or a branch inside may hand the array through.
-static bool handed_through(Apart *s, const IrOp *op) {
-  bool loop = op->kind == IR_FOR;
-  for (int k = 0; loop && k < op->n_results; k++)
-    s->version[op->regions[0]->args[1 + k]] = s->version[op->args[3 + k]];
-  for (int k = 0; k < op->n_regions; k++)
-    if (!only_added(s, op->regions[k])) return false;
-  for (int k = 0; (loop || op->kind == IR_IF) && k < op->n_results; k++) {
-    bool is = s->version[op->regions[0]->yields[k]];
-    if (is != (loop ? s->version[op->args[3 + k]] : s->version[op->regions[1]->yields[k]])) return false;
-    s->version[ir_result(op, k)] = is;
+// A loop or a branch inside may hand the array through; others leave it alone.
+static bool handed_through(Apart *s, const IrOp *op, IrVal *now) {
+  int in = -1, out = -1;
+  for (int k = 0; op->kind == IR_FOR && k < op->n_results; k++)
+    if (op->args[3 + k] == *now) in = k;
+  for (int i = 0; i < op->n_regions; i++) {
+    int place;
+    IrVal v = in < 0 ? *now : op->regions[i]->args[1 + in];
+    s->version[v] = true;
+    if (!only_added(s, op->regions[i], &v, &place) || (i > 0 && place != out)) return false;
+    if (place < 0 && v != *now) return false; // what is added there goes nowhere
+    out = place;
   }
-  return true;
+  if (op->kind != IR_IF && out != in) return false;
+  if (out >= 0) *now = ir_result(op, out);
+  return s->version[*now] = true;
 }
 
-static bool only_added(Apart *s, const IrRegion *r) {
+// Nothing else happens in r to the array, which is one value at a time: `now` that of the region's end, its place among the
+// yields `out`; -1: none.
+static bool only_added(Apart *s, const IrRegion *r, IrVal *now, int *out) {
   for (int i = 0; i < r->ops.len; i++) {
     const IrOp *op = r->ops.data[i];
+    int uses = 0;
     for (int k = 0; k < op->n_args; k++) {
       if (!s->version[op->args[k]]) continue;
-      if (op->kind == IR_FOR && k >= 3) continue;
-      if (op->kind != IR_ACC || k > 0) return false;
-      s->version[op->result] = true;
+      bool fit = op->kind == IR_FOR ? k >= 3 : op->kind == IR_ACC && k == 0;
+      if (!fit || op->args[k] != *now || ++uses > 1) return false;
+    }
+    if (uses && op->kind == IR_ACC) {
+      *now = op->result;
+      s->version[*now] = true;
       vec_push(s->arena, &s->accs, op);
     }
-    if (op->n_regions && !handed_through(s, op)) return false;
-    for (int k = 0; k < op->n_regions && op->kind != IR_FOR && op->kind != IR_IF; k++)
-      for (int j = 0; j < op->regions[k]->n_yields; j++)
-        if (s->version[op->regions[k]->yields[j]]) return false;
+    if (op->n_regions && !handed_through(s, op, now)) return false;
+  }
+  *out = -1;
+  for (int k = 0; k < r->n_yields; k++) {
+    if (!s->version[r->yields[k]]) continue;
+    if (*out >= 0 || r->yields[k] != *now) return false;
+    *out = k;
   }
   return true;
 }
@@ -162,12 +174,12 @@ static bool find_place(Apart *s, const IrOp *loop) {
     IrType t = ir_type(s->f, ir_result(loop, s->k));
     if (!t.rank || t.grow || !ir_is_float(t)) continue;
     memset(s->version, 0, sizeof *s->version * (size_t)s->f->vals.len);
-    s->version[body->args[1 + s->k]] = true;
+    IrVal now = body->args[1 + s->k];
+    int out;
+    s->version[now] = true;
     s->accs.len = 0;
-    if (!only_added(s, body) || !s->version[body->yields[s->k]]) continue;
-    bool alone = true;
-    for (int k = 0; k < body->n_yields; k++) alone &= k == s->k || !s->version[body->yields[k]];
-    for (int i = 0; alone && i < s->accs.len; i++)
+    if (!only_added(s, body, &now, &out) || out != s->k) continue;
+    for (int i = 0; i < s->accs.len; i++)
       if (is_place(s, s->accs.data[i])) return true;
   }
   return false;

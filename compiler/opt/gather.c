@@ -215,9 +215,10 @@ static bool find_range(const Scatter *s, Axis *x) {
   x->down = step < 0;
   Affine lo = affine_of(s->f, x->loop->args[x->down]);
   x->hi = affine_of(s->f, x->loop->args[!x->down]);
-  if (x->down) lo.offset++, x->hi.offset++;
+  if (x->down) lo.offset = wrap_add(lo.offset, 1), x->hi.offset = wrap_add(x->hi.offset, 1);
   x->lo = lo.offset;
-  return !lo.base && x->lo >= 0 && x->hi.base == x->n.base;
+  bool near = is_small(x->lo) && is_small(wrap_sub(x->hi.offset, x->n.offset));
+  return !lo.base && x->lo >= 0 && x->hi.base == x->n.base && near; // so near that nothing overflows
 }
 
 // The loop within, which carries the array on.
