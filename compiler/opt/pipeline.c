@@ -65,6 +65,7 @@ static IrFunc *optimize(Run *r, IrFunc *f) {
   f = clean(r, f);
   f = run(r, OPT_branches, f);
   f = run(r, OPT_cse, f);
+  f = run(r, OPT_current, f);
   f = run(r, OPT_upward, f);
   f = run(r, OPT_accumulate, f);
   f = run(r, OPT_fuse, f);

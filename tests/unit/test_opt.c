@@ -201,6 +201,7 @@ Test(golden, scalars) { check_golden("scalars", opt_scalars); }
 Test(golden, branches) { check_golden("branches", opt_branches); }
 Test(golden, licm) { check_golden("licm", opt_licm); }
 Test(golden, checks) { check_golden("checks", opt_checks); }
+Test(golden, current) { check_golden("current", opt_current); }
 Test(golden, lanes) { check_golden("lanes", opt_lanes); }
 Test(golden, apart) { check_golden("apart", opt_apart); }
 Test(golden, checks_leave) { check_golden("checks_leave", opt_checks); }
@@ -673,6 +674,7 @@ Test(random, guards) { check_random(opt_guards, "guards"); }
 Test(random, starts) { check_random(opt_starts, "starts"); }
 Test(random, leaves) { check_random(opt_leaves, "leaves"); }
 Test(random, regular) { check_random(opt_regular, "regular"); }
+Test(random, current) { check_random(opt_current, "current"); }
 Test(random, upward) { check_random(opt_upward, "upward"); }
 Test(random, gather) { check_random(opt_gather, "gather"); }
 Test(random, carried) { check_random(opt_carried, "carried"); }
