@@ -606,7 +606,7 @@ static void nested_loops(Gen *g) {
 static void call_statement(Gen *g, bool recursive) {
   char name[NAME_BYTES];
   fresh(g, name, 's');
-  bool many = choose(g, 2);
+  bool many = choose(g, 3);
   put(g, many ? "var %s = [for j in 0..n: " : "var %s = ", name);
   int kept = g->n_vars;
   if (many) declare(g, VAR_INDEX, false, "j");
