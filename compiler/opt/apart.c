@@ -93,11 +93,6 @@ static unsigned fixed_axes(const Apart *s, const IrOp *acc) {
   return fixed;
 }
 
-static const IrOp *loop_around(const IrRegion *r) {
-  while (r->owner && r->owner->kind == IR_IF) r = r->outer;
-  return r->owner;
-}
-
 static bool same_place(const Apart *s, const IrOp *acc) {
   if (fixed_axes(s, acc) != s->place.fixed) return false;
   for (int d = 0; d < acc->n_args - 2; d++)
@@ -143,7 +138,7 @@ static bool goes_along(const Apart *s, const IrOp *acc, int axis) {
   const IrValue *index = ir_val(s->f, acc->args[1 + axis]);
   const IrOp *loop = index->def ? NULL : index->region->owner;
   int64_t from, step;
-  return loop && loop == loop_around(acc->parent) && loop_around(loop->parent) == s->loop &&
+  return loop && loop == opt_loop_around(acc->parent) && opt_loop_around(loop->parent) == s->loop &&
          index->index == 0 && ir_is_const_int(s->f, loop->args[0], &from) && from == 0 &&
          ir_is_const_int(s->f, loop->args[2], &step) && step == 1 &&
          ints_equal(s->f, loop->args[1], ir_dims(s->f, acc->result)[axis]);
@@ -156,7 +151,7 @@ static bool is_place(Apart *s, const IrOp *acc) {
     if (!(s->place.fixed >> d & 1)) s->place.along = d, free++;
   s->place.sure = is_sure(s);
   if (!s->place.sure && !always_adds(s, acc)) return false;
-  if (free == 0) return loop_around(acc->parent) == s->loop;
+  if (free == 0) return opt_loop_around(acc->parent) == s->loop;
   if (free > 1 || rank == 1) return false;
   bool others = false;
   for (int i = 0; i < s->accs.len; i++) {

@@ -56,16 +56,9 @@ static IrVal version_at(const Current *c, const IrOp *loop, int k, const IrOp *g
   }
 }
 
-// The loop around `get`, branches aside.
-static const IrOp *loop_around(const IrOp *get) {
-  const IrRegion *r = get->parent;
-  while (r->owner && r->owner->kind == IR_IF) r = r->outer;
-  return r->owner;
-}
-
 static bool rewrite(void *user, IrBuilder *b, IrMap *map, const IrOp *op) {
   Current *c = user;
-  const IrOp *loop = op->kind == IR_GET ? loop_around(op) : NULL;
+  const IrOp *loop = op->kind == IR_GET ? opt_loop_around(op->parent) : NULL;
   if (!loop || loop->kind != IR_FOR || op->n_args < 3) return false;
   for (int k = 0; k < loop->n_results; k++) {
     IrVal v = loop->args[3 + k] == op->args[0] ? version_at(c, loop, k, op) : 0;

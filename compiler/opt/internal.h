@@ -27,6 +27,9 @@ int opt_axes_read(Arena *scratch, const IrFunc *f, const IrOp *loop,
 int opt_axes_carried(Arena *scratch, const IrFunc *f, const IrOp *loop,
                      int k); // carried, or built by a build
 
+// The operation around region r, branches aside; NULL: the function.
+const IrOp *opt_loop_around(const IrRegion *r);
+
 // Is v the loop's index in region r, be it a constant that a branch around compares the index with (`if %i == 0 { acc %a, 0, %v }`)?
 bool opt_is_index(const IrFunc *f, const IrOp *loop, IrVal v, const IrRegion *r);
 

@@ -52,6 +52,8 @@ int wave_shift(const Merge *m, const IrOp *first, int k, const IrOp *second);
 // Where it does: what the first makes at index i, and what stands at the index before its first one.
 IrVal wave_made(const Merge *m, const IrOp *first, int k);
 IrVal wave_start(const Merge *m, IrBuilder *b, const IrOp *first, int k);
+// How often the loop reads the array, always at its own index; -1: it does otherwise.
+int wave_reads(const Merge *m, const IrOp *loop, IrVal array);
 IrOp *wave_open(const Merge *m, IrBuilder *b, const IrOp *first, const IrOp *second, WaveOrder order,
                 const IrVal *inits, int n, IrBuilder *in);
 

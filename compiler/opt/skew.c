@@ -81,38 +81,20 @@ static bool sets_alone(const Skew *s, const IrRegion *r) {
   return true;
 }
 
-typedef struct Reads {
-  const Skew *s;
-  IrVal array;
-  int n;
-  bool fit;
-} Reads;
-
-static IrWalk note_read(void *user, IrOp *op) {
-  Reads *r = user;
-  for (int k = 0; k < op->n_args; k++) {
-    if (op->args[k] != r->array) continue;
-    r->fit &= op->kind == IR_GET && op->args[1] == r->s->second->regions[0]->args[0];
-    r->n++;
-  }
-  for (int i = 0; i < op->n_regions; i++)
-    for (int k = 0; k < op->regions[i]->n_yields; k++) r->fit &= op->regions[i]->yields[k] != r->array;
-  return IR_WALK_CONTINUE;
-}
-
 // The second may read what the first sets, element by element, and nothing else of it. Notes what is handed on.
 static bool note_handed(Skew *s) {
   bool any = false;
   for (int k = 0; k < s->first->n_results; k++) {
-    Reads r = {s, ir_result(s->first, k), 0, true};
-    bool array = ir_type(s->m->f, r.array).rank;
-    ir_walk(s->second->regions[0], note_read, &r);
-    for (int i = 0; i < s->second->n_results; i++) r.fit &= s->second->args[3 + i] != r.array;
-    if (!r.fit || !(array ? is_set(s, k) : is_handed_on(s, k))) return false;
+    IrVal result = ir_result(s->first, k);
+    bool array = ir_type(s->m->f, result).rank;
+    int reads = wave_reads(s->m, s->second, result);
+    for (int i = 0; i < s->second->n_results; i++)
+      if (s->second->args[3 + i] == result) return false;
+    if (reads < 0 || !(array ? is_set(s, k) : is_handed_on(s, k))) return false;
     IrVal v = array ? set_of(s, k)->args[2] : s->body->yields[k];
-    if (r.n && !is_made(s, v)) return false;
-    s->handed[v] |= r.n || !array;
-    any |= r.n > 0;
+    if (reads && !is_made(s, v)) return false;
+    s->handed[v] |= reads || !array;
+    any |= reads > 0;
   }
   return any && sets_alone(s, s->body);
 }

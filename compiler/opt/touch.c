@@ -12,6 +12,11 @@ typedef struct Touch {
   int axes; // on which all accesses have the loop's index; 0: one has not, or the array is used as a whole
 } Touch;
 
+const IrOp *opt_loop_around(const IrRegion *r) {
+  while (r->owner && r->owner->kind == IR_IF) r = r->outer;
+  return r->owner;
+}
+
 bool opt_is_index(const IrFunc *f, const IrOp *loop, IrVal v, const IrRegion *r) {
   const IrRegion *body = loop->regions[0];
   if (v == body->args[0]) return true;

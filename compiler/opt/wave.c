@@ -150,6 +150,7 @@ typedef struct Reads {
   const IrRegion *body;
   IrVal array;
   int64_t shift;
+  int n;
   bool fit; // all at index i or i + shift, by GET
 } Reads;
 
@@ -161,17 +162,28 @@ static IrWalk note_read(void *user, IrOp *op) {
     bool known = at.base == r->body->args[0] && (!r->shift || !at.offset || at.offset == r->shift);
     if (at.offset) r->shift = at.offset;
     r->fit &= known;
+    r->n++;
   }
   for (int i = 0; i < op->n_regions; i++)
     for (int k = 0; k < op->regions[i]->n_yields; k++) r->fit &= op->regions[i]->yields[k] != r->array;
   return IR_WALK_CONTINUE;
 }
 
+static Reads reads_of(const Merge *m, const IrOp *loop, IrVal array) {
+  Reads r = {m, loop->regions[0], array, 0, 0, true};
+  ir_walk(loop->regions[0], note_read, &r);
+  return r;
+}
+
 int wave_shift(const Merge *m, const IrOp *first, int k, const IrOp *second) {
   if (m->kind != MERGE_WAVES || !makes(m, first, k)) return 0;
-  Reads r = {m, second->regions[0], ir_result(first, k), 0, true};
-  ir_walk(second->regions[0], note_read, &r);
+  Reads r = reads_of(m, second, ir_result(first, k));
   return r.fit && llabs(r.shift) == 1 ? (int)r.shift : 0;
+}
+
+int wave_reads(const Merge *m, const IrOp *loop, IrVal array) {
+  Reads r = reads_of(m, loop, array);
+  return r.fit && !r.shift ? r.n : -1;
 }
 
 // ---- the order ---------------------------------------------------------------------------------------------------------
