@@ -21,6 +21,12 @@ enum {
   HIGHEST_INDEX = 1 << 20
 };
 
+typedef struct Want { // what an operation that a stage makes takes from others
+  const IrOp *by;
+  IrVal v;
+  int behind; // by so many stages at least: 1 from a neighbour
+} Want;
+
 typedef struct Skew {
   const Merge *m;
   const IrOp *first, *second;
@@ -28,6 +34,7 @@ typedef struct Skew {
   bool *handed;         // by value of the body: wanted by a neighbour, or by the second
   int *again;           // by value: operations to compute it again; NEVER: a stage makes it
   int *stage;           // by value that a stage makes: which one
+  VEC(Want) wants;      // of all operations
   int *kept;  // by value that a stage makes: over how many iterations it is wanted; -1: in its stage alone
   int last;   // stage
   int reader; // the stage that the second goes with
@@ -142,48 +149,54 @@ static const IrVals *needs(Skew *s, const IrOp *op, IrVals *out) {
 
 static bool makes_staged(Skew *s, const IrOp *op) { return op->n_results && is_staged(s, op->result); }
 
-static bool raise(int *to, int at_least) {
-  bool changed = *to < at_least;
-  if (changed) *to = at_least;
-  return changed;
+static void raise(int *to, int at_least) {
+  if (*to < at_least) *to = at_least;
 }
 
-// As early as what they need allows; false: there are too many stages, or no end of them.
-static bool find_stages(Skew *s) {
+static void find_wants(Skew *s) {
   IrVals free = {0};
-  for (bool again = true; again;) {
-    again = false;
-    for (int i = 0; i < s->body->ops.len; i++) {
-      const IrOp *op = s->body->ops.data[i];
-      if (!makes_staged(s, op)) continue;
-      int stage = 0, behind;
-      needs(s, op, &free);
-      for (int k = 0; k < free.len; k++) {
-        IrVal v = source(s, free.data[k], &behind);
-        if (v) raise(&stage, s->stage[v] + behind);
-      }
-      if (stage > MOST_STAGES) return false;
-      for (int k = 0; k < op->n_results; k++) again |= raise(&s->stage[ir_result(op, k)], stage);
-      raise(&s->last, stage);
-    }
-  }
-  return true;
-}
-
-// By which values of other stages, how far behind, the operations of a stage go.
-static void find_kept(Skew *s) {
-  IrVals free = {0};
-  int behind;
-  for (int v = 0; v < s->m->f->vals.len; v++) s->kept[v] = -1;
   for (int i = 0; i < s->body->ops.len; i++) {
     const IrOp *op = s->body->ops.data[i];
     if (!makes_staged(s, op)) continue;
     needs(s, op, &free);
     for (int k = 0; k < free.len; k++) {
-      IrVal v = source(s, free.data[k], &behind);
-      if (v && s->stage[v] < s->stage[op->result])
-        raise(&s->kept[v], s->stage[op->result] - s->stage[v] - behind);
+      Want w = {.by = op};
+      w.v = source(s, free.data[k], &w.behind);
+      if (w.v) vec_push(s->m->arena, &s->wants, w);
     }
+  }
+}
+
+static int stage_of(const Skew *s, const IrOp *op) { return s->stage[op->result]; }
+
+static void put(Skew *s, const IrOp *op, int stage) {
+  for (int k = 0; k < op->n_results; k++) s->stage[ir_result(op, k)] = stage;
+}
+
+// As early as what they want allows; false: there are too many stages, or no end of them.
+static bool find_stages(Skew *s) {
+  for (bool again = true; again;) {
+    again = false;
+    for (int i = 0; i < s->wants.len; i++) {
+      const Want *w = &s->wants.data[i];
+      int stage = s->stage[w->v] + w->behind;
+      if (stage > MOST_STAGES) return false;
+      if (stage <= stage_of(s, w->by)) continue;
+      put(s, w->by, stage);
+      raise(&s->last, stage);
+      again = true;
+    }
+  }
+  return true;
+}
+
+// Over how many iterations values wait for those that want them.
+static void find_kept(Skew *s) {
+  for (int v = 0; v < s->m->f->vals.len; v++) s->kept[v] = -1;
+  for (int i = 0; i < s->wants.len; i++) {
+    const Want *w = &s->wants.data[i];
+    int later = stage_of(s, w->by) - s->stage[w->v];
+    if (later > 0) raise(&s->kept[w->v], later - w->behind);
   }
   for (int k = 0; k < s->first->n_results; k++) {
     const IrOp *set = set_of(s, k);
@@ -205,25 +218,16 @@ static int total_kept(const Skew *s) {
 }
 
 // The stage in which op's results are first wanted; `last` + 1: in none.
-static int wanted_at(Skew *s, const IrOp *op) {
-  IrVals free = {0};
-  int first = s->last + 1, behind;
-  for (int k = 0; k < op->n_results; k++) first = s->handed[ir_result(op, k)] ? s->stage[op->result] : first;
-  for (int i = 0; i < s->body->ops.len; i++) {
-    const IrOp *user = s->body->ops.data[i];
-    if (!makes_staged(s, user)) continue;
-    needs(s, user, &free);
-    for (int k = 0; k < free.len; k++) {
-      IrVal v = source(s, free.data[k], &behind);
-      bool uses = v >= op->result && v < op->result + (IrVal)op->n_results;
-      if (uses && s->stage[user->result] - behind < first) first = s->stage[user->result] - behind;
-    }
+static int wanted_at(const Skew *s, const IrOp *op) {
+  int first = s->last + 1;
+  for (int k = 0; k < op->n_results; k++)
+    if (s->handed[ir_result(op, k)]) return stage_of(s, op);
+  for (int i = 0; i < s->wants.len; i++) {
+    const Want *w = &s->wants.data[i];
+    int stage = stage_of(s, w->by) - w->behind;
+    if (ir_val(s->m->f, w->v)->def == op && stage < first) first = stage;
   }
   return first;
-}
-
-static void put(Skew *s, const IrOp *op, int stage) {
-  for (int k = 0; k < op->n_results; k++) s->stage[ir_result(op, k)] = stage;
 }
 
 // What only later stages want is made there, unless more would have to wait for it.
@@ -232,7 +236,7 @@ static void sink(Skew *s) {
   for (int i = s->body->ops.len - 1; i >= 0; i--) {
     const IrOp *op = s->body->ops.data[i];
     if (!makes_staged(s, op)) continue;
-    int was = s->stage[op->result], kept = total_kept(s), later = wanted_at(s, op);
+    int was = stage_of(s, op), kept = total_kept(s), later = wanted_at(s, op);
     if (later <= was || later > s->last) continue;
     put(s, op, later);
     find_kept(s);
@@ -299,7 +303,9 @@ static bool analyse(Skew *s, const Merge *m, const IrOp *first, const IrOp *seco
   s->again = ARENA_ARRAY(m->arena, int, n);
   s->stage = ARENA_ARRAY(m->arena, int, n);
   s->kept = ARENA_ARRAY(m->arena, int, n);
-  if (!note_handed(s) || !find_stages(s)) return false;
+  if (!note_handed(s)) return false;
+  find_wants(s);
+  if (!find_stages(s)) return false;
   sink(s);
   return true;
 }
